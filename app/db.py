@@ -1,0 +1,154 @@
+"""The database: engine, sessions, transactions, the lean reader. The only file that commits."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+from uuid import uuid4
+
+import asyncpg
+from fastapi import Request
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+from app.errors import AppError
+
+# Seconds. A request never waits longer than these for the database; the caller gets a 503.
+POOL_TIMEOUT = 3
+STATEMENT_TIMEOUT = 5
+CONNECT_TIMEOUT = 5
+IDLE_IN_TRANSACTION_TIMEOUT = 30
+
+Transactions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+
+
+class Reader(Protocol):
+    """What the read path needs of asyncpg: single statements, each its own transaction."""
+
+    async def fetch(self, query: str, *args: Any) -> Sequence[asyncpg.Record]: ...
+    async def fetchrow(self, query: str, *args: Any) -> asyncpg.Record | None: ...
+
+
+class Database:
+    """One process's connections: a pool for transactions (ORM) and one for single reads."""
+
+    def __init__(self, url: str, *, pooled_by_server: bool = False, pool_size: int = 10) -> None:
+        self._url = url
+        self._connect_arguments = _connect_arguments(pooled_by_server=pooled_by_server)
+        self._pool_size = pool_size
+        self.engine: AsyncEngine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self.connect,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT,
+            pool_pre_ping=True,
+            connect_args=_UNNAMED_STATEMENTS if pooled_by_server else {},
+        )
+        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self.reader: Reader = PoolReader(self._open_pool)
+
+    async def connect(self, **_: Any) -> asyncpg.Connection[asyncpg.Record]:
+        """A new connection; asyncpg reads every standard form of the URL, several hosts and TLS."""
+        return await asyncpg.connect(self._url, **self._connect_arguments)
+
+    async def _open_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+        return await asyncpg.create_pool(
+            self._url,
+            min_size=1,
+            max_size=self._pool_size,
+            reset=_keep_session_state,
+            **self._connect_arguments,
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Commit on success, roll back on an error (but see `AppError.keep_changes`)."""
+        async with self.sessions() as session:
+            try:
+                yield session
+            except AppError as error:
+                await (session.commit() if error.keep_changes else session.rollback())
+                raise
+            await session.commit()
+
+    async def close(self) -> None:
+        if isinstance(self.reader, PoolReader):
+            await self.reader.close()
+        await self.engine.dispose()
+
+
+class PoolReader:
+    """Single reads from an asyncpg pool, tried once more when the connection was stale."""
+
+    def __init__(self, open_pool: Callable[[], Awaitable["asyncpg.Pool[asyncpg.Record]"]]) -> None:
+        self._open_pool = open_pool
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def fetch(self, query: str, *args: Any) -> Sequence[asyncpg.Record]:
+        rows: Sequence[asyncpg.Record] = await self._run("fetch", query, *args)
+        return rows
+
+    async def fetchrow(self, query: str, *args: Any) -> asyncpg.Record | None:
+        row: asyncpg.Record | None = await self._run("fetchrow", query, *args)
+        return row
+
+    async def _run(self, method: str, query: str, *args: Any) -> Any:
+        pool = self._pool or await self._first_pool()
+        try:
+            async with pool.acquire(timeout=POOL_TIMEOUT) as connection:
+                return await getattr(connection, method)(query, *args)
+        except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, ConnectionError):
+            # The server closed this connection while it lay in the pool; a read may be repeated.
+            async with pool.acquire(timeout=POOL_TIMEOUT) as connection:
+                return await getattr(connection, method)(query, *args)
+
+    async def _first_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+        pool = await self._open_pool()
+        if self._pool is not None:  # another request was faster
+            await pool.close()
+            return self._pool
+        self._pool = pool
+        return pool
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            self._pool.terminate()
+
+
+async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """One transaction per request, committed before the response leaves (see deps.SessionDep)."""
+    async with request.app.state.database.transaction() as session:
+        yield session
+
+
+def _connect_arguments(*, pooled_by_server: bool) -> dict[str, Any]:
+    """Time limits for every connection; behind PgBouncer no state that outlives a transaction."""
+    arguments: dict[str, Any] = {
+        "timeout": CONNECT_TIMEOUT,
+        "command_timeout": STATEMENT_TIMEOUT + 2,
+    }
+    if pooled_by_server:
+        arguments["statement_cache_size"] = 0
+        return arguments
+    milliseconds = 1000
+    arguments["server_settings"] = {
+        "application_name": "multimedia-account",
+        "statement_timeout": str(STATEMENT_TIMEOUT * milliseconds),
+        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT * milliseconds),
+    }
+    return arguments
+
+
+# A server-side pooler gives each transaction another connection: no name may be met again there.
+_UNNAMED_STATEMENTS = {
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: f"__{uuid4().hex}__",
+}
+
+
+async def _keep_session_state(_: Any) -> None:
+    """Readers set nothing on a connection, so the pool's usual reset would waste a round trip."""

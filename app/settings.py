@@ -1,0 +1,165 @@
+"""All that the environment decides. Policy numbers live in services/policy.py instead."""
+
+import ipaddress
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SECRET_KEY_MIN_LENGTH = 32
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SettingsError(Exception):
+    """One clear line about a setting; the command line exits with 2."""
+
+
+def _split_commas(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _origin(value: Any) -> Any:
+    """An origin is scheme, host and port; a trailing slash or path is a mistake worth naming."""
+    parts = urlsplit(str(value))
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
+        raise ValueError(f"{value!r} is not an origin such as https://example.org")
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+CommaSeparated = (NoDecode, BeforeValidator(_split_commas))
+Origin = Annotated[str, BeforeValidator(_origin)]
+
+
+class Settings(BaseSettings):
+    """Read from the environment once, at start."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
+
+    environment: Literal["development", "production"] = "development"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    data_dir: Path = Path("var")
+    database_url: str | None = None
+    database_read_url: str | None = None
+    database_direct_url: str | None = None
+    smtp_url: SecretStr | None = None
+    mail_from: str = "account@localhost"
+    storage_url: SecretStr | None = None
+    redis_url: SecretStr | None = None
+    secret_key: SecretStr | None = None
+    public_url: Origin | None = None
+    app_url: Origin | None = None
+    cors_origins: Annotated[tuple[Origin, ...], *CommaSeparated] = ()
+    return_to_origins: Annotated[tuple[Origin, ...], *CommaSeparated] = ()
+    trusted_proxies: Annotated[tuple[IpNetwork, ...], *CommaSeparated] = ()
+    metrics_token: SecretStr | None = None
+    rate_limits: Literal["on", "off"] = "on"
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment == "production"
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach this API, without a trailing slash."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
+
+    @property
+    def links_url(self) -> str:
+        """Where links in mails point: the browser app, or our own plain pages."""
+        return self.app_url or self.base_url
+
+    @property
+    def browser_origins(self) -> frozenset[str]:
+        """Origins whose pages may use the cookie transport."""
+        return frozenset({self.base_url.lower(), self.links_url.lower(), *self.cors_origins})
+
+    @model_validator(mode="after")
+    def _refuse_unsafe(self) -> Self:
+        problems = _production_problems(self) if self.is_production else _development_problems(self)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def _production_problems(settings: Settings) -> Iterable[str]:
+    required = ("database_url", "smtp_url", "storage_url", "secret_key", "public_url")
+    missing = [name.upper() for name in required if getattr(settings, name) is None]
+    if "mail_from" not in settings.model_fields_set:
+        missing.append("MAIL_FROM")
+    if missing:
+        yield f"production needs {', '.join(missing)}"
+    secret = settings.secret_key.get_secret_value() if settings.secret_key else None
+    if secret is not None and _is_weak(secret):
+        yield (
+            f"SECRET_KEY is weak: give at least {SECRET_KEY_MIN_LENGTH} random characters "
+            "(python3 -c 'import secrets; print(secrets.token_urlsafe(48))')"
+        )
+    if settings.rate_limits == "off":
+        yield "RATE_LIMITS=off is refused in production"
+
+
+def _is_weak(secret: str) -> bool:
+    return len(secret) < SECRET_KEY_MIN_LENGTH or len(set(secret)) < SECRET_KEY_MIN_LENGTH // 3
+
+
+def _development_problems(settings: Settings) -> Iterable[str]:
+    """Development shows caught mails and trusts embedded defaults, so it stays on this host."""
+    if not is_loopback(settings.host):
+        yield f"HOST={settings.host}: development serves a loopback address only"
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment, or raise `SettingsError` with one line that names the setting."""
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_describe(item) for item in error.errors())) from None
+    if settings.secret_key is None:
+        key = _kept_secret_key(settings.data_dir)
+        settings = settings.model_copy(update={"secret_key": SecretStr(key)})
+    return settings
+
+
+def _describe(error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"]).upper()
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message}" if name else message
+
+
+def _kept_secret_key(data_dir: Path) -> str:
+    """The development secret: made once, readable by its owner alone, kept in DATA_DIR."""
+    path = data_dir / "secret_key"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            draft = data_dir / f".secret_key.{secrets.token_hex(8)}"
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_urlsafe(48))
+            # A hard link fails where the file exists, so of two starting programs one wins.
+            try:
+                path.hardlink_to(draft)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return path.read_text()
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR={data_dir}: {error.strerror}") from None
