@@ -51,7 +51,7 @@ class Database:
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.reader: Reader = PoolReader(self._open_pool)
 
-    async def connect(self, **_: Any) -> asyncpg.Connection[asyncpg.Record]:
+    async def connect(self, **_: Any) -> "asyncpg.Connection[asyncpg.Record]":
         """A new connection; asyncpg reads every standard form of the URL, several hosts and TLS."""
         return await asyncpg.connect(self._url, **self._connect_arguments)
 
@@ -86,7 +86,7 @@ class PoolReader:
 
     def __init__(self, open_pool: Callable[[], Awaitable["asyncpg.Pool[asyncpg.Record]"]]) -> None:
         self._open_pool = open_pool
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._pool: "asyncpg.Pool[asyncpg.Record] | None" = None
 
     async def fetch(self, query: str, *args: Any) -> Sequence[asyncpg.Record]:
         rows: Sequence[asyncpg.Record] = await self._run("fetch", query, *args)

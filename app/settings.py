@@ -82,10 +82,17 @@ class Settings(BaseSettings):
         """Origins whose pages may use the cookie transport."""
         return frozenset({self.base_url.lower(), self.links_url.lower(), *self.cors_origins})
 
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """Names that a request may give as its Host; a stranger's would end up in caches."""
+        ours = (urlsplit(url).hostname or "" for url in (self.base_url, self.links_url))
+        loopback = ("localhost", "127.0.0.1", "::1", "[::1]")
+        return frozenset({*ours, *loopback, self.host})
+
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:
-        problems = _production_problems(self) if self.is_production else _development_problems(self)
-        if problems:
+        check = _production_problems if self.is_production else _development_problems
+        if problems := list(check(self)):
             raise ValueError("; ".join(problems))
         return self
 

@@ -1,0 +1,214 @@
+"""The command line: `python -m app <command>`. Thin; each command calls the layers below.
+
+Exit codes: 0 fine, 2 wrong usage or setting (one line says which), 1 anything else.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import structlog
+import typer
+from fastapi import FastAPI
+
+from app.crypto import Keyring, PasswordHasher
+from app.db import Database
+from app.errors import AppError
+from app.log import configure_logging
+from app.settings import Settings, SettingsError, load_settings
+
+log = structlog.get_logger(__name__)
+cli = typer.Typer(
+    name="python -m app",
+    help="Multimedia Account: accounts, media catalogue and newsletter of a media portal.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+# What a command does once the database is there.
+Work = Callable[[Settings, Database, Keyring], Coroutine[Any, Any, None]]
+
+
+@cli.callback()
+def prepare() -> None:
+    """Before any command: logs, in the form that the environment asks for."""
+    configure_logging(json_lines=load_settings().is_production)
+
+
+@cli.command()
+def serve(
+    *,
+    demo: Annotated[bool, typer.Option("--demo", help="Fill an empty catalogue first.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="How many API processes.")] = 1,
+    worker: Annotated[bool, typer.Option(help="Also start the worker.")] = True,
+) -> None:
+    """Migrate, then run the API and its worker until SIGTERM."""
+    from app import processes
+    from app.migrate import migrate as run_migrations
+
+    with processes.embedded_parts(load_settings(), with_catcher=True) as settings:
+        run_migrations(_direct_url(settings))
+        if demo:
+            processes.run_command(settings, "demo")
+        log.info("serving", url=settings.base_url, environment=settings.environment)
+        with processes.worker_process(settings, wanted=worker):
+            processes.serve_api(settings, workers=workers)
+
+
+@cli.command()
+def worker() -> None:
+    """Send mail and do everything else that no request waits for, until SIGTERM."""
+    from app import processes
+    from app.jobs.worker import run
+
+    async def work(settings: Settings, database: Database, keyring: Keyring) -> None:
+        smtp_url = processes.known_smtp_url(settings)
+        if smtp_url is None:
+            raise SettingsError("SMTP_URL is not set, and no mail catcher runs on this DATA_DIR")
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run(database, settings=settings, keyring=keyring, smtp_url=smtp_url, stop=stop)
+
+    _run(work)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database up to date."""
+    from app import processes
+    from app.migrate import migrate as run_migrations
+
+    with processes.embedded_parts(load_settings()) as settings:
+        run_migrations(_direct_url(settings))
+
+
+@cli.command()
+def demo() -> None:
+    """Fill an empty catalogue with three clips, made on the spot, and a story."""
+    from app.adapters.storage import open_storage
+    from app.jobs.demo import fill_empty_catalogue
+
+    async def work(settings: Settings, database: Database, _: Keyring) -> None:
+        url = settings.storage_url.get_secret_value() if settings.storage_url else None
+        storage = open_storage(url, default_folder=settings.data_dir / "objects")
+        if await fill_empty_catalogue(database, storage, now=datetime.now(UTC)):
+            log.info("catalogue_filled")
+
+    _run(work)
+
+
+@cli.command()
+def create_admin(email: str) -> None:
+    """Make an admin account, or make an account an admin; the password is asked for or read."""
+    from app.services import accounts, passwords
+    from app.services.emails import parse_email
+
+    address = parse_email(email)
+    password = _read_password()
+    passwords.check(password, email=address.key)
+
+    async def work(_: Settings, database: Database, keyring: Keyring) -> None:
+        hasher = PasswordHasher(keyring, threads=1)
+        password_hash = await hasher.hash(password)
+        hasher.close()
+        async with database.transaction() as session:
+            is_new = await accounts.create_admin(
+                session, address, password_hash, locale="en", now=datetime.now(UTC)
+            )
+        typer.echo(f"{address.typed} is {'a new' if is_new else 'now an'} admin")
+
+    _run(work)
+
+
+@cli.command()
+def rotate_keys() -> None:
+    """Publish a new key for access tokens; it signs in 15 minutes and nobody is logged out."""
+    from app.services import signing_keys
+
+    async def work(_: Settings, database: Database, keyring: Keyring) -> None:
+        async with database.transaction() as session:
+            kid = await signing_keys.rotate(session, keyring=keyring, now=datetime.now(UTC))
+        typer.echo(f"key {kid} is published")
+
+    _run(work)
+
+
+@cli.command()
+def purge() -> None:
+    """Delete what is past its term of retention; the worker does so every hour."""
+    from app.jobs.retention import purge as purge_all
+
+    async def work(_: Settings, database: Database, __: Keyring) -> None:
+        for table, count in (await purge_all(database)).items():
+            typer.echo(f"{table}: {count}")
+
+    _run(work)
+
+
+def app_from_environment() -> FastAPI:
+    """The application of one API process, for uvicorn."""
+    from app.main import create_app
+
+    settings = load_settings()
+    configure_logging(json_lines=settings.is_production)
+    return create_app(settings)
+
+
+def _run(work: Work) -> None:
+    """Run a command's work with the settings, an open database and the keys."""
+    from app import processes
+
+    async def with_database(settings: Settings) -> None:
+        assert settings.secret_key is not None  # noqa: S101  # load_settings made sure
+        keyring = Keyring(settings.secret_key.get_secret_value())
+        database = Database(_direct_url(settings))
+        try:
+            await work(settings, database, keyring)
+        finally:
+            await database.close()
+
+    with processes.embedded_parts(load_settings()) as settings:
+        asyncio.run(with_database(settings))
+
+
+def _direct_url(settings: Settings) -> str:
+    """The database without a pooler between: for migrations, LISTEN and commands."""
+    url = settings.database_direct_url or settings.database_url
+    assert url is not None  # noqa: S101  # the embedded database has one
+    return url
+
+
+def _read_password() -> str:
+    if sys.stdin.isatty():
+        password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return password
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _exit_in_order(*_: object) -> None:
+    """Leave through every `finally`: the database and the worker must be stopped too."""
+    raise SystemExit(0)
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, _exit_in_order)
+    try:
+        cli()
+    except SettingsError as error:
+        typer.echo(f"multimedia-account: {error}", err=True)
+        sys.exit(2)
+    except AppError as error:
+        reasons = [item["message"] for item in error.errors] or [error.title]
+        typer.echo(f"multimedia-account: {' '.join(reasons)}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Serving one range of a file (RFC 9110, section 14), so that a broken download goes on."""
+
+import base64
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.responses import Response, StreamingResponse
+
+from app.http.conditional import not_modified
+
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
+
+# Gives the bytes from a start up to, not including, an end.
+ReadRange = Callable[[int, int], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class ServedFile:
+    size: int
+    media_type: str
+    # A strong entity tag: the same bytes and no others.
+    etag: str
+    sha256: str
+    content_disposition: str
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """From `start` up to, not including, `end`."""
+
+    start: int
+    end: int
+
+
+class Unsatisfiable(Exception):
+    """The range starts behind the end of the file."""
+
+
+def parse_range(field: str | None, size: int) -> ByteRange | None:
+    """The range to send, or None for the whole file.
+
+    Several ranges at once, another unit or a malformed field may be ignored (section 14.2), so a
+    thousand overlapping ranges cost what one file costs.
+    """
+    match = _RANGE.fullmatch(field.strip()) if field else None
+    if match is None or match.group() == "bytes=-":
+        return None
+    first, last = match.groups()
+    if not first:  # the last so many bytes
+        length = min(int(last), size)
+        if length == 0:
+            raise Unsatisfiable
+        return ByteRange(size - length, size)
+    start = int(first)
+    end = min(int(last) + 1, size) if last else size
+    if last and int(last) < start:
+        return None
+    if start >= size:
+        raise Unsatisfiable
+    return ByteRange(start, end)
+
+
+def file_response(method: str, headers: Headers, file: ServedFile, read: ReadRange) -> Response:
+    """Answer a GET or HEAD: 200, 206, 304 or 416."""
+    common = {
+        "Accept-Ranges": "bytes",
+        "ETag": file.etag,
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": file.content_disposition,
+        "Repr-Digest": f"sha-256=:{_base64(file.sha256)}:",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if not_modified(headers, file.etag):
+        return Response(status_code=304, headers=common)
+    try:
+        part = parse_range(_usable_range(headers, file.etag), file.size)
+    except Unsatisfiable:
+        return Response(
+            status_code=416, headers={**common, "Content-Range": f"bytes */{file.size}"}
+        )
+    status, sent = (206, part) if part else (200, ByteRange(0, file.size))
+    if part:
+        common["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
+    common["Content-Length"] = str(sent.end - sent.start)
+    if method == "HEAD":
+        return Response(status_code=status, headers=common, media_type=file.media_type)
+    body = read(sent.start, sent.end)
+    return StreamingResponse(body, status, headers=common, media_type=file.media_type)
+
+
+def _usable_range(headers: Headers, etag: str) -> str | None:
+    """If-Range: a range only of the very file that the client has begun; else all of it."""
+    condition = headers.get("if-range")
+    if condition is not None and condition.strip() != etag:
+        return None
+    return headers.get("range")
+
+
+def _base64(hex_digest: str) -> str:
+    return base64.b64encode(bytes.fromhex(hex_digest)).decode()

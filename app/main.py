@@ -1,0 +1,151 @@
+"""The application: what it holds while it runs, its layers and its list of routers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+import structlog
+from fastapi import FastAPI
+
+from app import errors
+from app.adapters.storage import open_storage
+from app.crypto import AccessTokens, Keyring, PasswordHasher
+from app.db import Database
+from app.http.counters import open_counters
+from app.http.openapi import install_openapi, operation_id
+from app.http.stack import StackOptions, middleware_stack
+from app.migrate import head_revision
+from app.routers import (
+    account,
+    accounts,
+    assets,
+    audit_events,
+    auth,
+    dev_mail,
+    downloads,
+    health,
+    pages,
+    sessions,
+    verification_codes,
+    well_known,
+)
+from app.services import policy, signing_keys
+from app.services.context import Deployment
+from app.settings import Settings, SettingsError
+
+log = structlog.get_logger(__name__)
+
+DESCRIPTION = """\
+Accounts, the media catalogue and the newsletter of a broadcast-media portal.
+
+Errors are `application/problem+json` (RFC 9457) with a stable `code`. Lists are paged by `limit`
+and `cursor`. Times are RFC 3339 in UTC, ids UUIDv7, durations seconds, sizes bytes.
+"""
+ROUTERS = (
+    auth.router,
+    sessions.router,
+    verification_codes.router,
+    account.router,
+    assets.router,
+    downloads.router,
+    accounts.router,
+    audit_events.router,
+    well_known.router,
+    health.router,
+    pages.router,
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the API for one process; connections are opened when it starts."""
+    app = FastAPI(
+        title="Multimedia Account",
+        version="1",
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # its Location would be made from the client's Host header
+        generate_unique_id_function=operation_id,
+        middleware=middleware_stack(_stack_options(settings)),
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    for router in ROUTERS:
+        app.include_router(router)
+    if not settings.is_production:
+        app.include_router(dev_mail.router)
+    errors.install_handlers(app)
+    install_openapi(app, server_url=settings.base_url)
+    return app
+
+
+def _stack_options(settings: Settings) -> StackOptions:
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    return StackOptions(
+        trusted_proxies=settings.trusted_proxies,
+        allowed_hosts=settings.allowed_hosts,
+        cors_origins=settings.browser_origins,
+        has_no_deadline=_is_file,
+        counters=open_counters(redis_url) if settings.rate_limits == "on" else None,
+    )
+
+
+def _is_file(path: str) -> bool:
+    """A broadcast-quality file may take hours to arrive."""
+    return path.startswith("/v1/files/")
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    if settings.database_url is None or settings.secret_key is None:
+        raise SettingsError("DATABASE_URL and SECRET_KEY are set by `python -m app serve`")
+    keyring = Keyring(settings.secret_key.get_secret_value())
+    pooled_by_server = settings.database_direct_url is not None
+    database = Database(settings.database_url, pooled_by_server=pooled_by_server)
+    storage_url = settings.storage_url.get_secret_value() if settings.storage_url else None
+    app.state.database = database
+    app.state.deployment = make_deployment(settings, keyring)
+    app.state.hasher = PasswordHasher(keyring)
+    app.state.access_tokens = AccessTokens(issuer=settings.base_url, audience=settings.base_url)
+    app.state.storage = open_storage(storage_url, default_folder=settings.data_dir / "objects")
+    app.state.expected_revision = head_revision()
+    await _load_signing_keys(app)
+    reloading = asyncio.create_task(_keep_signing_keys_fresh(app))
+    try:
+        yield
+    finally:
+        reloading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reloading
+        app.state.hasher.close()
+        await database.close()
+
+
+def make_deployment(settings: Settings, keyring: Keyring) -> Deployment:
+    return Deployment(
+        keyring=keyring,
+        links_url=settings.links_url,
+        return_to_origins=frozenset(
+            {settings.base_url.lower(), settings.links_url.lower(), *settings.return_to_origins}
+        ),
+        limits_on=settings.rate_limits == "on",
+    )
+
+
+async def _load_signing_keys(app: FastAPI) -> None:
+    async with app.state.database.transaction() as session:
+        keyring = app.state.deployment.keyring
+        keys = await signing_keys.load(session, keyring=keyring, now=datetime.now(UTC))
+    app.state.access_tokens.use_keys(keys)
+
+
+async def _keep_signing_keys_fresh(app: FastAPI) -> None:
+    """Learn of a rotation by another process; a database that is away leaves the keys we have."""
+    while True:
+        await asyncio.sleep(policy.SIGNING_KEY_RELOAD_INTERVAL.total_seconds())
+        try:
+            await _load_signing_keys(app)
+        except Exception as error:  # noqa: BLE001  # drivers raise far more than they document
+            log.warning("signing_keys_not_reloaded", error=type(error).__name__)

@@ -1,0 +1,154 @@
+"""Starting the parts of an installation: database, mail catcher, worker and API processes."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import structlog
+from pydantic import SecretStr
+from uvicorn import Server
+from uvicorn.supervisors import Multiprocess
+
+from app.adapters import embedded_postgres
+from app.adapters.embedded_postgres import EmbeddedPostgresError
+from app.adapters.mail_catcher import MailCatcher
+from app.http.server import uvicorn_config
+from app.settings import Settings, SettingsError
+
+log = structlog.get_logger(__name__)
+
+# Seconds: how long a child may take to finish what it is doing, and the pause before a new one.
+GRACE = 35
+RESTART_PAUSE = 1.0
+SMTP_URL_FILE = "smtp_url"
+APP_FACTORY = "app.__main__:app_from_environment"
+
+
+@contextmanager
+def embedded_parts(settings: Settings, *, with_catcher: bool = False) -> Iterator[Settings]:
+    """Settings in which every embedded default is running; it stops when the block ends."""
+    with ExitStack() as stack:
+        if settings.database_url is None:
+            url = stack.enter_context(_embedded_database(settings))
+            settings = settings.model_copy(update={"database_url": url})
+        if settings.smtp_url is None and with_catcher:
+            url = stack.enter_context(_mail_catcher(settings))
+            settings = settings.model_copy(update={"smtp_url": SecretStr(url)})
+        yield settings
+
+
+@contextmanager
+def _embedded_database(settings: Settings) -> Iterator[str]:
+    try:
+        server = embedded_postgres.start(settings.data_dir.resolve())
+    except EmbeddedPostgresError as error:
+        raise SettingsError(str(error)) from error
+    try:
+        yield server.url()
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _mail_catcher(settings: Settings) -> Iterator[str]:
+    """Its address is left in DATA_DIR for a worker that is started apart."""
+    catcher = MailCatcher(settings.data_dir.resolve() / "mail")
+    url = catcher.start()
+    address_file = settings.data_dir / SMTP_URL_FILE
+    address_file.write_text(url)
+    try:
+        yield url
+    finally:
+        address_file.unlink(missing_ok=True)
+        catcher.stop()
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """What a child must know of the embedded parts; the environment hides it from `ps`."""
+    known = {
+        "DATABASE_URL": settings.database_url,
+        "SMTP_URL": settings.smtp_url and settings.smtp_url.get_secret_value(),
+        "SECRET_KEY": settings.secret_key and settings.secret_key.get_secret_value(),
+        "DATA_DIR": str(settings.data_dir.resolve()),
+    }
+    return {**os.environ, **{name: value for name, value in known.items() if value}}
+
+
+class WorkerProcess:
+    """A worker beside the API. One that dies is started again: its mails must not wait for us."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._child = self._start()
+        self._watch = threading.Thread(target=self._restart_when_dead, daemon=True)
+        self._watch.start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        # In a session of its own, Ctrl-C reaches it through us, after the API has finished.
+        return subprocess.Popen(  # our own program
+            [sys.executable, "-m", "app", "worker"],
+            env=child_environment(self._settings),
+            start_new_session=True,
+        )
+
+    def _restart_when_dead(self) -> None:
+        while not self._stopping.is_set():
+            status = self._child.wait()
+            if self._stopping.wait(RESTART_PAUSE):
+                return
+            log.warning("worker_restarted", exit_status=status)
+            self._child = self._start()
+
+    def stop(self) -> None:
+        """Let it finish what it is sending; kill it only when it does not."""
+        self._stopping.set()
+        self._watch.join(RESTART_PAUSE + 1)
+        self._child.terminate()
+        try:
+            self._child.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+
+@contextmanager
+def worker_process(settings: Settings, *, wanted: bool = True) -> Iterator[None]:
+    """Run a worker for as long as the block runs."""
+    worker = WorkerProcess(settings) if wanted else None
+    try:
+        yield
+    finally:
+        if worker is not None:
+            worker.stop()
+
+
+def run_command(settings: Settings, *arguments: str) -> None:
+    """Run another of our commands to its end, in a process that then gives its memory back."""
+    command = [sys.executable, "-m", "app", *arguments]
+    status = subprocess.call(command, env=child_environment(settings))  # noqa: S603  # our own program
+    if status != 0:
+        raise SystemExit(status)  # it has said why
+
+
+def serve_api(settings: Settings, *, workers: int) -> None:
+    """Answer requests until SIGTERM or SIGINT."""
+    os.environ.update(child_environment(settings))
+    config = uvicorn_config(APP_FACTORY, host=settings.host, port=settings.port, workers=workers)
+    if workers > 1:
+        Multiprocess(config, sockets=[config.bind_socket()]).run()
+    else:
+        Server(config).run()
+
+
+def known_smtp_url(settings: Settings) -> str | None:
+    """SMTP_URL, or the address of the catcher of a program that runs on the same DATA_DIR."""
+    if settings.smtp_url is not None:
+        return settings.smtp_url.get_secret_value()
+    try:
+        return (settings.data_dir / SMTP_URL_FILE).read_text()
+    except FileNotFoundError:
+        return None

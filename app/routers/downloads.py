@@ -1,0 +1,155 @@
+"""Downloads: a link that expires, and our own serving of it where the store is a folder."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.adapters.storage import Storage, StorageError, content_disposition
+from app.crypto import InvalidToken
+from app.deps import (
+    CurrentAccount,
+    DeploymentDep,
+    Now,
+    ReaderDep,
+    SettingsDep,
+    StorageDep,
+    Transactions,
+)
+from app.errors import LoginRequired, NotFound, ServiceUnavailable
+from app.http.idempotency import IdempotencyDep
+from app.http.openapi import refusals
+from app.http.ranges import ServedFile, file_response
+from app.http.strict_json import StrictJsonRoute
+from app.routers.assets import Reference
+from app.schemas.assets import DownloadAnswer
+from app.services import downloads
+from app.services.assets import AssetWithdrawn
+from app.services.downloads import StoredFile
+from app.services.idempotency import IdempotencyKeyReused, IdempotencyKeyRunning
+
+log = structlog.get_logger(__name__)
+router = APIRouter(tags=["downloads"], route_class=StrictJsonRoute)
+REFUSALS = (LoginRequired, InvalidToken, NotFound, AssetWithdrawn)
+
+FILE_RETRY_AFTER = timedelta(seconds=30)
+RenditionName = Annotated[str, Path(max_length=100)]
+
+
+class FileUnavailable(ServiceUnavailable):
+    code, title = "file_unavailable", "The file can't be read at this moment; try again later"
+
+
+@router.post(
+    "/v1/assets/{reference}/renditions/{name}/downloads",
+    status_code=201,
+    response_model=DownloadAnswer,
+    responses=refusals(*REFUSALS, IdempotencyKeyReused, IdempotencyKeyRunning),
+)
+async def create_download(
+    reference: Reference,
+    name: RenditionName,
+    caller: CurrentAccount,
+    transactions: Transactions,
+    storage: StorageDep,
+    settings: SettingsDep,
+    deployment: DeploymentDep,
+    idempotency: IdempotencyDep,
+    now: Now,
+) -> DownloadAnswer | Response:
+    """A link to the file, good for 15 minutes; a download that has begun may take longer."""
+    if replay := idempotency.replay:
+        return replay
+    link = await downloads.prepare(
+        transactions,
+        reference,
+        name,
+        account_id=caller.account_id,
+        presigner=storage,
+        base_url=settings.base_url,
+        keyring=deployment.keyring,
+        now=now,
+    )
+    answer = DownloadAnswer.model_validate(link)
+    async with transactions() as session:
+        await downloads.record(session, link, account_id=caller.account_id, now=now)
+        await idempotency.remember(session, 201, answer)
+    return answer
+
+
+@router.get(
+    "/v1/assets/{reference}/renditions/{name}/download",
+    status_code=302,
+    response_class=RedirectResponse,
+    responses=refusals(*REFUSALS),
+)
+async def redirect_to_download(
+    reference: Reference,
+    name: RenditionName,
+    caller: CurrentAccount,
+    transactions: Transactions,
+    storage: StorageDep,
+    settings: SettingsDep,
+    deployment: DeploymentDep,
+    now: Now,
+) -> RedirectResponse:
+    """The same as a redirect, for players and curl."""
+    link = await downloads.prepare(
+        transactions,
+        reference,
+        name,
+        account_id=caller.account_id,
+        presigner=storage,
+        base_url=settings.base_url,
+        keyring=deployment.keyring,
+        now=now,
+    )
+    async with transactions() as session:
+        await downloads.record(session, link, account_id=caller.account_id, now=now)
+    return RedirectResponse(link.url, 302, headers={"Cache-Control": "no-store"})
+
+
+@router.api_route(
+    "/v1/files/{ticket}/{filename}",
+    methods=["GET", "HEAD"],
+    response_class=Response,
+    include_in_schema=False,  # clients get this address whole and never build it
+)
+async def get_file(
+    request: Request,
+    ticket: Annotated[str, Path(max_length=200)],
+    reader: ReaderDep,
+    storage: StorageDep,
+    deployment: DeploymentDep,
+    now: Now,
+) -> Response:
+    """Serve a file of the local store, whole or in ranges."""
+    stored = await downloads.open_ticket(reader, ticket, keyring=deployment.keyring, now=now)
+    await _check_object(storage, stored)
+    file = ServedFile(
+        size=stored.size_bytes,
+        media_type=stored.media_type,
+        etag=f'"{stored.sha256}"',
+        sha256=stored.sha256,
+        content_disposition=content_disposition(stored.filename),
+    )
+
+    def read(start: int, end: int) -> AsyncIterator[bytes]:
+        return storage.read(stored.object_key, start=start, end=end)
+
+    return file_response(request.method, request.headers, file, read)
+
+
+async def _check_object(storage: Storage, stored: StoredFile) -> None:
+    """Never begin a 200 that can't be finished: the object must be there, in its full size."""
+    try:
+        size = await storage.size(stored.object_key)
+    except StorageError as error:
+        log.error("object_unavailable", key=stored.object_key, error=type(error).__name__)  # noqa: TRY400  # expected, no traceback
+        raise FileUnavailable(retry_after=FILE_RETRY_AFTER) from None
+    if size != stored.size_bytes:
+        log.error("object_has_wrong_size", key=stored.object_key, size=size)
+        raise FileUnavailable(retry_after=FILE_RETRY_AFTER)

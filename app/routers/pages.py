@@ -1,0 +1,61 @@
+"""The few pages that this API serves itself: its documentation, and where links in mails lead.
+
+Until a browser app serves /verify, /reset and /undo at APP_URL, these plain pages do: nothing is
+used up by opening one, only by pressing its button (mail scanners open every link).
+"""
+
+from pathlib import Path
+
+import fastapi_offline
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+
+from app.errors import NotFound
+
+router = APIRouter(include_in_schema=False)
+
+_STATIC = Path(__file__).parent.parent / "static"
+_SWAGGER = Path(fastapi_offline.__file__).parent / "static"
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'{styles}; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PAGE_HEADERS = {"Content-Security-Policy": _CSP.format(styles=""), "Cache-Control": "no-cache"}
+# Swagger UI sets style attributes.
+_DOCS_HEADERS = {
+    "Content-Security-Policy": _CSP.format(styles=" 'unsafe-inline'"),
+    "Cache-Control": "no-cache",
+}
+_ASSETS = {
+    "page.css": _STATIC / "page.css",
+    "link.js": _STATIC / "link.js",
+    "docs.js": _STATIC / "docs.js",
+    "swagger-ui-bundle.js": _SWAGGER / "swagger-ui-bundle.js",
+    "swagger-ui.css": _SWAGGER / "swagger-ui.css",
+}
+
+
+@router.get("/")
+async def get_start_page() -> FileResponse:
+    return FileResponse(_STATIC / "start.html", headers=_PAGE_HEADERS)
+
+
+@router.get("/docs")
+async def get_documentation() -> FileResponse:
+    """Swagger UI, from files of our own: it works on a closed network."""
+    return FileResponse(_STATIC / "docs.html", headers=_DOCS_HEADERS)
+
+
+@router.get("/verify")
+@router.get("/reset")
+@router.get("/undo")
+async def get_link_page() -> FileResponse:
+    """Where the link of a mail leads; the token is in the fragment, which no server sees."""
+    return FileResponse(_STATIC / "link.html", headers=_PAGE_HEADERS)
+
+
+@router.get("/static/{name}")
+async def get_static_file(name: str) -> FileResponse:
+    if name not in _ASSETS:
+        raise NotFound
+    return FileResponse(_ASSETS[name], headers={"Cache-Control": "public, max-age=3600"})

@@ -1,0 +1,41 @@
+"""What all request and response shapes share."""
+
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+# A zero-width joiner or non-joiner is part of ordinary words in Persian and Indic scripts.
+_JOINERS = "\u200c\u200d"
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+class Body(BaseModel):
+    """A request body: a field that it does not name is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", str_max_length=4096, hide_input_in_errors=True)
+
+
+class Answer(BaseModel):
+    """A response body, made from a table's row or a service's result."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+def _is_one_line(text: str) -> str:
+    """Text for names: no control, direction or line characters that could forge a header."""
+    for char in text:
+        if char not in _JOINERS and unicodedata.category(char) in _INVISIBLE:
+            raise ValueError("must be one line of visible characters")
+    return text
+
+
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(_is_one_line),
+]
+Password = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+LanguageTag = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
+Email = Annotated[str, StringConstraints(min_length=3, max_length=320)]

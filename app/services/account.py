@@ -1,0 +1,139 @@
+"""One's own account: profile, export and erasure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, delete, inspect, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.crypto import Keyring, PasswordHasher
+from app.models import (
+    Account,
+    AuditEvent,
+    Base,
+    Download,
+    EmailChangeUndo,
+    LoginFailures,
+    OutboxMail,
+    Rendition,
+    Session,
+    VerificationCode,
+    VerificationFlow,
+)
+from app.services import audit_events, auth, mail_outbox
+from app.services.auth import Caller, Transactions
+from app.services.context import Client, Deployment
+from app.services.verification_flows import address_hash
+
+# Hashes and keys say nothing about a person and would only help whoever steals the document.
+_NOT_EXPORTED = frozenset(
+    {"password_hash", "secret", "token_hash", "code_hash", "reset_token_hash", "sealed"}
+    | {"address_hash", "email_key", "counter"}
+)
+
+
+async def update_profile(
+    session: AsyncSession,
+    account_id: UUID,
+    changes: dict[str, str | None],
+    *,
+    client: Client,
+    now: datetime,
+) -> Account:
+    """Apply a merge patch (RFC 7396): absent fields stay, null ones are emptied."""
+    account = await session.get_one(Account, account_id, with_for_update=True)
+    for name, value in changes.items():
+        setattr(account, name, value)
+    if changes:
+        account.updated_at = now
+        await audit_events.record(
+            session,
+            "profile_changed",
+            account_id=account_id,
+            client=client,
+            now=now,
+            details={"fields": sorted(changes)},
+        )
+    return account
+
+
+async def export(session: AsyncSession, account_id: UUID, *, keyring: Keyring) -> dict[str, Any]:
+    """Everything held about a person (GDPR, articles 15 and 20), as one document."""
+    account = await session.get_one(Account, account_id)
+    hashed = address_hash(account.email_key, keyring)
+    mine = VerificationFlow.account_id == account_id
+    flow_ids = select(VerificationFlow.id).where(mine)
+    queries: dict[str, Select[Any]] = {
+        "sessions": select(Session).where(Session.account_id == account_id),
+        "verification_flows": select(VerificationFlow).where(mine),
+        "verification_codes": select(VerificationCode).where(
+            VerificationCode.flow_id.in_(flow_ids)
+        ),
+        "email_change_undos": select(EmailChangeUndo).where(
+            EmailChangeUndo.account_id == account_id
+        ),
+        "login_failures": select(LoginFailures).where(LoginFailures.address_hash == hashed),
+        "mails": select(OutboxMail).where(OutboxMail.account_id == account_id),
+        "audit_events": select(AuditEvent).where(AuditEvent.subject == str(account_id)),
+    }
+    sections = {
+        name: [_columns(row) for row in await session.scalars(query)]
+        for name, query in queries.items()
+    }
+    downloads = await _downloads(session, account_id)
+    return {"account": _columns(account), **sections, "downloads": downloads}
+
+
+async def erase(
+    transactions: Transactions,
+    hasher: PasswordHasher,
+    *,
+    caller: Caller,
+    password: str,
+    client: Client,
+    deployment: Deployment,
+    now: datetime,
+) -> None:
+    """Delete the account, now and not later; its downloads stay as bare counts."""
+    await auth.check_password(transactions, hasher, account_id=caller.account_id, password=password)
+    async with transactions() as session:
+        account = await session.get_one(Account, caller.account_id, with_for_update=True)
+        await _forget_address(session, account, keyring=deployment.keyring)
+        # The farewell is sealed in the outbox; with its sending the last copy of the address goes.
+        await mail_outbox.notify(
+            session, account, "account_deleted", deployment=deployment, now=now
+        )
+        await audit_events.record(
+            session, "account_deleted", account_id=account.id, client=client, now=now
+        )
+        await audit_events.pseudonymise(session, account.id, keyring=deployment.keyring)
+        # Sessions, flows, codes and undo links go with it (ON DELETE CASCADE).
+        await session.delete(account)
+
+
+async def _forget_address(session: AsyncSession, account: Account, *, keyring: Keyring) -> None:
+    """Drop what is kept by the address alone: pending registrations, counters, unsent mail."""
+    hashed = address_hash(account.email_key, keyring)
+    await session.execute(
+        delete(VerificationFlow).where(VerificationFlow.email_key == account.email_key)
+    )
+    await session.execute(delete(LoginFailures).where(LoginFailures.address_hash == hashed))
+    unsent = (OutboxMail.account_id == account.id, OutboxMail.state == "pending")
+    await session.execute(update(OutboxMail).where(*unsent).values(state="cancelled", sealed=None))
+
+
+async def _downloads(session: AsyncSession, account_id: UUID) -> Sequence[dict[str, Any]]:
+    query = (
+        select(Download.occurred_at, Rendition.asset_id, Rendition.name)
+        .join(Rendition, Rendition.id == Download.rendition_id)
+        .where(Download.account_id == account_id)
+        .order_by(Download.id)
+    )
+    return [dict(row) for row in (await session.execute(query)).mappings()]
+
+
+def _columns(row: Base) -> dict[str, Any]:
+    names = (column.key for column in inspect(type(row)).column_attrs)
+    return {name: getattr(row, name) for name in names if name not in _NOT_EXPORTED}

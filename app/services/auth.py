@@ -1,0 +1,205 @@
+"""Logging in and out, and telling at each request who is asking."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from sqlalchemy import exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import crypto
+from app.crypto import AccessClaims, InvalidToken, Keyring, PasswordHasher
+from app.errors import AppError, FieldError
+from app.models import Account, Session
+from app.services import audit_events, login_failures, sessions
+from app.services.context import Client, Deployment, Device
+from app.services.emails import EmailAddress
+from app.services.sessions import OpenedSession
+from app.services.verification_flows import address_hash
+
+Transactions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+
+SCOPES = {
+    "member": "account assets:download",
+    "editor": "account assets:download assets:write",
+    "admin": "account assets:download assets:write accounts:manage",
+}
+
+
+class InvalidCredentials(AppError):
+    """An unknown address and a wrong password, all alike."""
+
+    status, code, title = 401, "invalid_credentials", "Email or password is wrong"
+    keep_changes = True
+
+
+class AccountSuspended(AppError):
+    status, code, title = 403, "account_suspended", "This account is suspended"
+    keep_changes = True
+
+
+class WrongPassword(AppError):
+    status, code, title = 403, "wrong_password", "The current password is wrong"
+    keep_changes = True
+
+
+class Reader(Protocol):
+    async def fetchrow(self, query: str, *args: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The account behind a valid access token, read in the same query that checked it."""
+
+    account: Any
+    session_id: UUID
+
+    @property
+    def account_id(self) -> UUID:
+        return self.account["id"]  # type: ignore[no-any-return]
+
+    @property
+    def role(self) -> str:
+        return self.account["role"]  # type: ignore[no-any-return]
+
+
+async def login(
+    transactions: Transactions,
+    hasher: PasswordHasher,
+    *,
+    email: EmailAddress,
+    password: str,
+    device: Device,
+    deployment: Deployment,
+    now: datetime,
+) -> OpenedSession:
+    """Check a password and open a session; no connection is held while the password is hashed."""
+    client = device.client
+    hashed = address_hash(email.key, deployment.keyring)
+    async with transactions() as session:
+        account = await session.scalar(select(Account).where(Account.email_key == email.key))
+        if deployment.limits_on:
+            await _pass_throttle(session, account, hashed, client, deployment, now)
+    matches = await hasher.verify(password, account.password_hash if account else None)
+    rehashed = None
+    if account and matches and hasher.needs_rehash(account.password_hash):
+        rehashed = await hasher.hash(password)
+    async with transactions() as session:
+        if account is None or not matches:
+            await _record_failure(session, account, hashed, client, now)
+            raise InvalidCredentials
+        if deployment.limits_on:
+            await login_failures.take_back(session, hashed, client.network)
+        account = await session.get(Account, account.id)
+        if account is None:  # erased while the password was being checked
+            raise InvalidCredentials
+        if account.suspended_at is not None:
+            raise AccountSuspended
+        if rehashed is not None:
+            account.password_hash = rehashed
+        return await open_session(
+            session,
+            account,
+            device=device,
+            keyring=deployment.keyring,
+            now=now,
+        )
+
+
+async def open_session(
+    session: AsyncSession,
+    account: Account,
+    *,
+    device: Device,
+    keyring: Keyring,
+    now: datetime,
+) -> OpenedSession:
+    """Log an account in whose owner has just proven to be its owner."""
+    opened = await sessions.open_session(session, account, device=device, keyring=keyring, now=now)
+    await audit_events.record(
+        session, "login", account_id=account.id, client=device.client, now=now
+    )
+    return opened
+
+
+# One round trip: the token's session must be live and its account not suspended, so that both
+# take effect at once and not when the token expires.
+_AUTHENTICATE = """
+    SELECT account.id, account.email, account.full_name, account.organisation, account.country,
+           account.locale, account.role, account.created_at, account.updated_at
+      FROM session JOIN account ON account.id = session.account_id
+     WHERE session.id = $1 AND session.account_id = $2 AND session.ended_at IS NULL
+       AND session.expires_at > $3 AND account.suspended_at IS NULL
+"""
+
+
+async def authenticate(reader: Reader, claims: AccessClaims, *, now: datetime) -> Caller:
+    """The caller of a request, or `InvalidToken` when the session or the account has ended."""
+    row = await reader.fetchrow(_AUTHENTICATE, claims.session_id, claims.account_id, now)
+    if row is None:
+        raise InvalidToken
+    return Caller(row, claims.session_id)
+
+
+async def check_password(
+    transactions: Transactions,
+    hasher: PasswordHasher,
+    *,
+    account_id: UUID,
+    password: str,
+    pointer: str = "/password",
+) -> None:
+    """Ask for the password again before something grave (ASVS 7.5.1)."""
+    async with transactions() as session:
+        stored = await session.scalar(select(Account.password_hash).where(Account.id == account_id))
+    if not await hasher.verify(password, stored):
+        title = WrongPassword.title
+        raise WrongPassword(errors=[FieldError(pointer=pointer, code="wrong", message=title)])
+
+
+def device_mark(account_id: UUID, keyring: Keyring) -> str:
+    """What a browser keeps from its first log-in on, to be known again; worth nothing else."""
+    return crypto.base64url(keyring.digest("known-device", account_id.bytes))
+
+
+async def _pass_throttle(
+    session: AsyncSession,
+    account: Account | None,
+    hashed: bytes,
+    client: Client,
+    deployment: Deployment,
+    now: datetime,
+) -> None:
+    anywhere = await login_failures.begin_attempt(session, hashed, client.network, now=now)
+    delay = login_failures.remaining_delay(anywhere, now)
+    if delay.total_seconds() <= 0:
+        return
+    if account is None or not await _is_known_device(session, account, client, deployment):
+        raise login_failures.TooManyFailedLogins(retry_after=delay)
+
+
+async def _is_known_device(
+    session: AsyncSession, account: Account, client: Client, deployment: Deployment
+) -> bool:
+    """Whether this browser, or this client network, has logged in to the account before."""
+    expected = device_mark(account.id, deployment.keyring)
+    if client.device_mark and crypto.equal(client.device_mark.encode(), expected.encode()):
+        return True
+    earlier = exists().where(Session.account_id == account.id, Session.network == client.network)
+    return bool(await session.scalar(select(earlier)))
+
+
+async def _record_failure(
+    session: AsyncSession, account: Account | None, hashed: bytes, client: Client, now: datetime
+) -> None:
+    await login_failures.record_failure(session, hashed, client.network, now=now)
+    await audit_events.record(
+        session,
+        "login_failed",
+        account_id=account.id if account else None,
+        client=client,
+        now=now,
+    )

@@ -1,0 +1,162 @@
+"""Handing out downloads: signed links that expire, and a record of each."""
+
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from urllib.parse import quote
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import crypto
+from app.crypto import Keyring
+from app.errors import AppError, NotFound
+from app.models import Asset, Download, Rendition
+from app.services import policy
+from app.services.assets import AssetWithdrawn, parse_id
+from app.services.auth import Transactions
+
+_TICKET = struct.Struct(">16s16sQ16s")
+_MAC_BYTES = 16
+
+
+class LinkExpired(AppError):
+    """Tampered with, expired, or of an account that is gone: all alike."""
+
+    status, code, title = 403, "link_expired", "This download link has expired; ask for a new one"
+
+
+class Presigner(Protocol):
+    """The part of a store that can hand out its own links (adapters/storage.py)."""
+
+    async def presigned_url(self, key: str, *, lifetime: timedelta) -> str | None: ...
+
+
+class Reader(Protocol):
+    async def fetchrow(self, query: str, *args: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadLink:
+    url: str
+    expires_at: datetime
+    filename: str
+    size_bytes: int
+    sha256: str
+    rendition_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """What is needed to serve a rendition."""
+
+    object_key: str
+    filename: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+
+
+async def prepare(
+    transactions: Transactions,
+    reference: str,
+    name: str,
+    *,
+    account_id: UUID,
+    presigner: Presigner,
+    base_url: str,
+    keyring: Keyring,
+    now: datetime,
+) -> DownloadLink:
+    """A link that may start requests for 15 minutes: the store's own, or ours.
+
+    The store is asked outside of any transaction.
+    """
+    async with transactions() as session:
+        rendition = await _find(session, reference, name)
+    lifetime = policy.DOWNLOAD_URL_LIFETIME
+    expires_at = (now + lifetime).replace(microsecond=0)
+    url = await presigner.presigned_url(rendition.object_key, lifetime=lifetime)
+    if url is None:
+        ticket = _ticket(rendition.id, account_id, expires_at, keyring)
+        url = f"{base_url}/v1/files/{ticket}/{quote(rendition.filename, safe='')}"
+    return DownloadLink(
+        url=url,
+        expires_at=expires_at,
+        filename=rendition.filename,
+        size_bytes=rendition.size_bytes,
+        sha256=rendition.sha256,
+        rendition_id=rendition.id,
+    )
+
+
+async def record(
+    session: AsyncSession, link: DownloadLink, *, account_id: UUID, now: datetime
+) -> None:
+    """Note who was given which file; counts are distinct by account, rendition and UTC day."""
+    values = {"account_id": account_id, "rendition_id": link.rendition_id, "occurred_at": now}
+    await session.execute(insert(Download).values(day=now.astimezone(UTC).date(), **values))
+
+
+# Asset and account are looked at again at each request: a withdrawal or a suspension is final.
+_FILE = """
+    SELECT object_key, filename, media_type, size_bytes, sha256
+      FROM rendition JOIN asset ON asset.id = rendition.asset_id
+     WHERE rendition.id = $1 AND rendition.state = 'ready' AND asset.state = 'published'
+       AND EXISTS (SELECT FROM account WHERE id = $2 AND suspended_at IS NULL)
+"""
+
+
+async def open_ticket(
+    reader: Reader, ticket: str, *, keyring: Keyring, now: datetime
+) -> StoredFile:
+    """The file of one of our own links, or `LinkExpired`."""
+    rendition_id, account_id, expires_at = _read_ticket(ticket, keyring)
+    if policy.is_expired(expires_at, now):
+        raise LinkExpired
+    row = await reader.fetchrow(_FILE, rendition_id, account_id)
+    if row is None:
+        raise LinkExpired
+    return StoredFile(**row)
+
+
+async def _find(session: AsyncSession, reference: str, name: str) -> Rendition:
+    """A rendition that may be downloaded, of an asset given by id or slug."""
+    asset_id = parse_id(reference)
+    query = (
+        select(Rendition, Asset.state, Asset.withdrawal_reason)
+        .join(Asset, Asset.id == Rendition.asset_id)
+        .where(Asset.id == asset_id if asset_id else Asset.slug == reference)
+        .where(Rendition.name == name, Rendition.state == "ready")
+    )
+    row = (await session.execute(query)).one_or_none()
+    if row is not None and row.state == "withdrawn":
+        raise AssetWithdrawn(row.withdrawal_reason)
+    if row is None or row.state != "published":
+        raise NotFound
+    rendition: Rendition = row.Rendition
+    return rendition
+
+
+def _ticket(rendition_id: UUID, account_id: UUID, expires_at: datetime, keyring: Keyring) -> str:
+    expiry = int(expires_at.timestamp())
+    mac = _ticket_mac(rendition_id.bytes, account_id.bytes, expiry, keyring)
+    return crypto.base64url(_TICKET.pack(rendition_id.bytes, account_id.bytes, expiry, mac))
+
+
+def _read_ticket(ticket: str, keyring: Keyring) -> tuple[UUID, UUID, datetime]:
+    try:
+        rendition_id, account_id, expiry, mac = _TICKET.unpack(crypto.base64url_decode(ticket))
+    except (ValueError, struct.error):
+        raise LinkExpired from None
+    if not crypto.equal(mac, _ticket_mac(rendition_id, account_id, expiry, keyring)):
+        raise LinkExpired
+    expires_at = datetime.fromtimestamp(expiry, UTC)
+    return UUID(bytes=rendition_id), UUID(bytes=account_id), expires_at
+
+
+def _ticket_mac(rendition_id: bytes, account_id: bytes, expiry: int, keyring: Keyring) -> bytes:
+    parts = (rendition_id, account_id, expiry.to_bytes(8))
+    return keyring.digest("download-ticket", *parts)[:_MAC_BYTES]

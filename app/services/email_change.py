@@ -1,0 +1,184 @@
+"""Changing the address: a code to the new mailbox, a notice with a way back to the old one."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import crypto
+from app.crypto import Keyring, PasswordHasher
+from app.errors import AppError
+from app.models import Account, EmailChangeUndo, VerificationFlow
+from app.services import (
+    audit_events,
+    auth,
+    mail_outbox,
+    one_time_codes,
+    password_reset,
+    policy,
+    sessions,
+    verification_flows,
+)
+from app.services.auth import Caller, Transactions
+from app.services.context import Client, Deployment
+from app.services.emails import EmailAddress
+from app.services.one_time_codes import CodeRefused
+from app.services.password_reset import ResetGrant
+from app.services.registration import EMAIL_CONSTRAINT, constraint_name
+from app.services.verification_flows import IssuedCode
+
+# No hash has this form, so no password matches until a new one is set.
+NO_PASSWORD = "none"  # noqa: S105  # the absence of one
+
+
+class UndoRefused(AppError):
+    status, code, title = 422, "undo_refused", "This change of address can't be undone any more"
+
+
+async def request(
+    transactions: Transactions,
+    hasher: PasswordHasher,
+    *,
+    caller: Caller,
+    new_email: EmailAddress,
+    password: str,
+    deployment: Deployment,
+    now: datetime,
+) -> IssuedCode:
+    """Mail a code to the new address; whether that has an account already stays unsaid."""
+    await auth.check_password(transactions, hasher, account_id=caller.account_id, password=password)
+    async with transactions() as session:
+        return await verification_flows.start(
+            session,
+            "email_change",
+            new_email,
+            locale=caller.account["locale"],
+            deployment=deployment,
+            now=now,
+            account_id=caller.account_id,
+        )
+
+
+async def verify(
+    session: AsyncSession,
+    *,
+    caller: Caller,
+    code: str,
+    client: Client,
+    deployment: Deployment,
+    now: datetime,
+) -> Account:
+    """Take the new address on, and mail the old one a notice with a link to undo it."""
+    flow = await _newest_flow(session, caller)
+    await one_time_codes.redeem_code(session, flow, code, deployment=deployment, now=now)
+    account = await session.get_one(Account, caller.account_id, with_for_update=True)
+    await _notify_old_address(session, account, deployment=deployment, now=now)
+    await _take_address(session, account, flow.email, flow.email_key, now=now)
+    await audit_events.record(
+        session, "email_changed", account_id=account.id, client=client, now=now
+    )
+    return account
+
+
+async def undo(
+    session: AsyncSession, token: str, *, client: Client, deployment: Deployment, now: datetime
+) -> ResetGrant:
+    """Give the account back to the old mailbox.
+
+    Whoever changed the address knew the password, so all sessions end, the password is void, and
+    the answer holds the right to set a new one.
+    """
+    entry = await _find_undo(session, token, keyring=deployment.keyring, now=now)
+    account = await session.get_one(Account, entry.account_id, with_for_update=True)
+    entry.used_at = now
+    await _take_address(session, account, entry.email, entry.email_key, now=now)
+    account.password_hash = NO_PASSWORD
+    await sessions.end_sessions(session, account.id, now=now)
+    flow = VerificationFlow(
+        purpose="password_reset",
+        email=account.email,
+        email_key=account.email_key,
+        address_hash=verification_flows.address_hash(account.email_key, deployment.keyring),
+        account_id=account.id,
+        locale=account.locale,
+        created_at=now,
+        completed_at=now,
+    )
+    session.add(flow)
+    await audit_events.record(
+        session, "email_change_undone", account_id=account.id, client=client, now=now
+    )
+    return await password_reset.grant(flow, keyring=deployment.keyring, now=now)
+
+
+async def _newest_flow(session: AsyncSession, caller: Caller) -> VerificationFlow:
+    query = (
+        select(VerificationFlow.id)
+        .where(VerificationFlow.account_id == caller.account_id)
+        .where(VerificationFlow.purpose == "email_change")
+        .order_by(VerificationFlow.id.desc())
+        .limit(1)
+    )
+    flow_id = await session.scalar(query)
+    if flow_id is None:
+        raise CodeRefused
+    return await verification_flows.lock(session, flow_id)
+
+
+async def _notify_old_address(
+    session: AsyncSession, account: Account, *, deployment: Deployment, now: datetime
+) -> None:
+    token = crypto.new_token()
+    session.add(
+        EmailChangeUndo(
+            account_id=account.id,
+            email=account.email,
+            email_key=account.email_key,
+            token_hash=_token_hash(token, deployment.keyring),
+            expires_at=now + policy.EMAIL_CHANGE_UNDO_LIFETIME,
+        )
+    )
+    params = {"link": f"{deployment.links_url}/undo", "token": token}
+    await mail_outbox.notify(
+        session, account, "email_changed", deployment=deployment, now=now, params=params
+    )
+
+
+async def _take_address(
+    session: AsyncSession, account: Account, email: str, email_key: str, *, now: datetime
+) -> None:
+    """Set the address; the constraint decides when somebody else took it meanwhile."""
+    try:
+        async with session.begin_nested():
+            account.email, account.email_key, account.updated_at = email, email_key, now
+    except IntegrityError as error:
+        if constraint_name(error) != EMAIL_CONSTRAINT:
+            raise
+        raise CodeRefused from None
+    # Codes on their way to the address that is no longer this account's must not work.
+    await session.execute(
+        delete(VerificationFlow).where(
+            VerificationFlow.account_id == account.id,
+            VerificationFlow.completed_at.is_(None),
+        )
+    )
+
+
+async def _find_undo(
+    session: AsyncSession, token: str, *, keyring: Keyring, now: datetime
+) -> EmailChangeUndo:
+    query = (
+        select(EmailChangeUndo)
+        .where(EmailChangeUndo.token_hash == _token_hash(token, keyring))
+        .where(EmailChangeUndo.used_at.is_(None))
+        .with_for_update()
+    )
+    entry = await session.scalar(query)
+    if entry is None or policy.is_expired(entry.expires_at, now):
+        raise UndoRefused
+    return entry
+
+
+def _token_hash(token: str, keyring: Keyring) -> bytes:
+    return keyring.digest("undo-token", token)

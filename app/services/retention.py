@@ -1,0 +1,71 @@
+"""What is deleted when; the terms are in policy.py and their reasons in docs/security.md."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Date,
+    cast,
+    delete,
+    inspect,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models import (
+    AuditEvent,
+    EmailChangeUndo,
+    FailedCodes,
+    IdempotencyKey,
+    LoginFailures,
+    OutboxMail,
+    Session,
+    StoredSigningKey,
+    VerificationFlow,
+)
+from app.models.base import Base
+from app.services import policy
+
+# Small enough that no transaction holds its locks for long.
+BATCH = 1000
+
+
+def _expired(now: datetime) -> dict[type[Base], ColumnElement[bool]]:
+    return {
+        # Codes go with their flows.
+        VerificationFlow: VerificationFlow.created_at < now - policy.KEEP_PENDING_FLOW,
+        Session: (Session.expires_at < now - policy.KEEP_ENDED_SESSION)
+        | (Session.ended_at < now - policy.KEEP_ENDED_SESSION)
+        | (Session.last_used_at < now - policy.REFRESH_IDLE_LIFETIME - policy.KEEP_ENDED_SESSION),
+        EmailChangeUndo: EmailChangeUndo.expires_at < now,
+        OutboxMail: OutboxMail.finished_at < now - policy.KEEP_FINISHED_MAIL,
+        FailedCodes: FailedCodes.day < cast(now - policy.KEEP_FAILED_CODE_COUNTS, Date),
+        LoginFailures: LoginFailures.window_started_at < now - policy.KEEP_LOGIN_FAILURES,
+        IdempotencyKey: IdempotencyKey.created_at < now - policy.KEEP_IDEMPOTENCY_KEY,
+        AuditEvent: AuditEvent.occurred_at < now - policy.KEEP_AUDIT_EVENT,
+        StoredSigningKey: StoredSigningKey.retires_at < now,
+    }
+
+
+Table = type[Base]
+TABLES: tuple[Table, ...] = tuple(_expired(datetime.now(UTC)))
+
+
+async def purge_batch(session: AsyncSession, table: type[Base], *, now: datetime) -> int:
+    """Delete up to a thousand expired rows of one table; returns how many that were."""
+    key = inspect(table).primary_key
+    batch = select(*key).where(_expired(now)[table]).limit(BATCH).with_for_update(skip_locked=True)
+    result = await session.execute(delete(table).where(tuple_(*key).in_(batch)))
+    assert isinstance(result, CursorResult)  # noqa: S101  # a DELETE gives a row count
+    return result.rowcount
+
+
+async def purge_queue_log(session: AsyncSession, *, now: datetime) -> None:
+    """PgQueuer writes three rows for each job and never deletes any."""
+    await session.execute(
+        text("DELETE FROM pgqueuer_log WHERE created < :before AND aggregated"),
+        {"before": now - policy.KEEP_QUEUE_LOG},
+    )

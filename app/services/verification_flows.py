@@ -1,0 +1,230 @@
+"""Proving a mailbox: flows, the mails that carry their codes, and how often those may be sent.
+
+Whoever counts or decides takes the address's advisory lock first, so that requests that race for
+one address pass one after the other, and no two of them can deadlock.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.crypto import Keyring
+from app.errors import AppError, NotFound
+from app.models import Account, VerificationCode, VerificationFlow
+from app.services import mail_outbox, one_time_codes, policy
+from app.services.context import Deployment
+from app.services.emails import EmailAddress
+from app.services.one_time_codes import CodeRefused, DrawnCode
+
+Purpose = Literal["registration", "password_reset", "email_change"]
+_PAGES = {"registration": "verify", "password_reset": "reset", "email_change": "verify"}
+
+
+class CodeCooldown(AppError):
+    status, code = 429, "code_cooldown"
+    title = "A code was sent a short while ago. Wait before you ask for another."
+
+
+class FlowNotFound(NotFound):
+    code, title = "flow_not_found", "This request for a code is over or never was; start again"
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCode:
+    """What the person who asked for a code may know of it."""
+
+    flow_id: UUID
+    email: str
+    code_expires_at: datetime
+    resend_available_at: datetime
+
+
+async def start(  # noqa: PLR0913  # one row, each of its columns by name
+    session: AsyncSession,
+    purpose: Purpose,
+    email: EmailAddress,
+    *,
+    locale: str,
+    deployment: Deployment,
+    now: datetime,
+    account_id: UUID | None = None,
+    password_hash: str | None = None,
+    profile: dict[str, Any] | None = None,
+    return_to: str | None = None,
+) -> IssuedCode:
+    """Open a flow for this address and mail its first code."""
+    flow = VerificationFlow(
+        purpose=purpose,
+        email=email.typed,
+        email_key=email.key,
+        address_hash=address_hash(email.key, deployment.keyring),
+        account_id=account_id,
+        password_hash=password_hash,
+        profile=profile or {},
+        locale=locale,
+        return_to=return_to,
+        created_at=now,
+    )
+    await lock_address(session, flow.address_hash)
+    session.add(flow)
+    await session.flush()
+    return await _send_code(session, flow, deployment=deployment, now=now)
+
+
+async def resend(
+    session: AsyncSession, flow_id: UUID, *, deployment: Deployment, now: datetime
+) -> IssuedCode:
+    """Mail a new code for a flow; the older one is dead from then on."""
+    flow = await _open_flow(session, flow_id)
+    if flow is None:
+        raise FlowNotFound
+    return await _send_code(session, flow, deployment=deployment, now=now)
+
+
+async def lock(session: AsyncSession, flow_id: UUID) -> VerificationFlow:
+    """An open flow that nobody else can use up meanwhile, or `CodeRefused`."""
+    flow = await _open_flow(session, flow_id)
+    if flow is None:
+        raise CodeRefused
+    return flow
+
+
+async def find_by_token(
+    session: AsyncSession, token: str, *, keyring: Keyring
+) -> VerificationFlow | None:
+    """The open flow that a link token belongs to, without using the token up."""
+    query = (
+        select(VerificationFlow)
+        .join(VerificationCode, VerificationCode.flow_id == VerificationFlow.id)
+        .where(VerificationCode.token_hash == one_time_codes.token_hash(token, keyring))
+        .where(VerificationFlow.completed_at.is_(None))
+    )
+    return await session.scalar(query)
+
+
+async def drop_rivals(session: AsyncSession, flow: VerificationFlow) -> None:
+    """Forget other pending flows of the same address and purpose: this one proved the mailbox."""
+    await session.execute(
+        delete(VerificationFlow).where(
+            VerificationFlow.email_key == flow.email_key,
+            VerificationFlow.purpose == flow.purpose,
+            VerificationFlow.id != flow.id,
+        )
+    )
+
+
+def address_hash(email_key: str, keyring: Keyring) -> bytes:
+    """What counters know an address by, whether or not it has an account."""
+    return keyring.digest("address", email_key)
+
+
+async def lock_address(session: AsyncSession, hashed: bytes) -> None:
+    """Let requests for one address pass one after the other, until this transaction ends."""
+    key = int.from_bytes(hashed[:8], signed=True)
+    await session.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+async def _open_flow(session: AsyncSession, flow_id: UUID) -> VerificationFlow | None:
+    """An open flow, under its address's lock; read again once the lock is ours."""
+    query = select(VerificationFlow.address_hash).where(VerificationFlow.id == flow_id)
+    hashed = await session.scalar(query)
+    if hashed is None:
+        return None
+    await lock_address(session, hashed)
+    flow = await session.get(VerificationFlow, flow_id, populate_existing=True)
+    return flow if flow and flow.completed_at is None else None
+
+
+async def _send_code(
+    session: AsyncSession, flow: VerificationFlow, *, deployment: Deployment, now: datetime
+) -> IssuedCode:
+    """Replace the flow's code and mail it, within the limits.
+
+    Known and unknown addresses take the same path with the same work: who asks learns nothing.
+    """
+    sent = await _sent_times(session, flow, now)
+    if deployment.limits_on:
+        await _refuse_too_soon(session, flow, sent, now)
+    await session.execute(
+        update(VerificationCode)
+        .where(VerificationCode.flow_id == flow.id, VerificationCode.closed_at.is_(None))
+        .values(closed_at=now)
+    )
+    code, drawn = await one_time_codes.issue(session, flow, keyring=deployment.keyring, now=now)
+    told_today = bool(sent) and deployment.limits_on
+    await _mail(
+        session, flow, code.id, drawn, deployment=deployment, told_today=told_today, now=now
+    )
+    return IssuedCode(flow.id, flow.email, code.expires_at, now + policy.CODE_COOLDOWN)
+
+
+async def _sent_times(
+    session: AsyncSession, flow: VerificationFlow, now: datetime
+) -> list[datetime]:
+    query = (
+        select(VerificationCode.issued_at)
+        .where(VerificationCode.address_hash == flow.address_hash)
+        .where(VerificationCode.purpose == flow.purpose)
+        .where(VerificationCode.issued_at > now - timedelta(days=1))
+        .order_by(VerificationCode.issued_at)
+    )
+    return list(await session.scalars(query))
+
+
+async def _refuse_too_soon(
+    session: AsyncSession, flow: VerificationFlow, sent: list[datetime], now: datetime
+) -> None:
+    last_of_flow = await session.scalar(
+        select(func.max(VerificationCode.issued_at)).where(VerificationCode.flow_id == flow.id)
+    )
+    allowed_at = policy.next_code_mail_at(sent, now)
+    if last_of_flow is not None:
+        allowed_at = max(allowed_at, last_of_flow + policy.CODE_COOLDOWN)
+    if allowed_at > now:
+        raise CodeCooldown(retry_after=allowed_at - now)
+
+
+async def _mail(
+    session: AsyncSession,
+    flow: VerificationFlow,
+    code_id: UUID,
+    drawn: DrawnCode,
+    *,
+    deployment: Deployment,
+    told_today: bool,
+    now: datetime,
+) -> None:
+    """Mail the code, or a notice where this address must not get one.
+
+    An account's mail goes to its stored address: two spellings may share a key (RFC 8264).
+    """
+    query = select(Account.email, Account.locale).where(Account.email_key == flow.email_key)
+    owner = (await session.execute(query)).one_or_none()
+    kind = _mail_kind(flow.purpose, has_account=owner is not None)
+    params = {"link": f"{deployment.links_url}/{_PAGES[flow.purpose]}"}
+    carries_code = kind in mail_outbox.KINDS_WITH_CODE
+    if carries_code:
+        params |= {"code": drawn.code, "token": drawn.token}
+    await mail_outbox.enqueue(
+        session,
+        kind=kind,
+        to=owner.email if owner else flow.email,
+        locale=owner.locale if owner else flow.locale,
+        params=params,
+        keyring=deployment.keyring,
+        now=now,
+        code_id=code_id if carries_code else None,
+        suppressed=told_today and kind == "no_account",
+    )
+
+
+def _mail_kind(purpose: str, *, has_account: bool) -> mail_outbox.MailKind:
+    if purpose == "registration":
+        return "account_exists" if has_account else "registration_code"
+    if purpose == "password_reset":
+        return "password_reset_code" if has_account else "no_account"
+    return "email_taken" if has_account else "email_change_code"

@@ -1,0 +1,232 @@
+"""One embedded PostgreSQL for all test processes, a database for each, a savepoint for each test.
+
+`client` and `database` roll everything back. `live_client` commits for real, in a database of its
+own: for tests whose requests truly race.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker
+
+from app import deps
+from app.adapters import embedded_postgres
+from app.adapters.storage import open_storage
+from app.crypto import AccessTokens, Keyring, PasswordHasher
+from app.db import Database
+from app.main import create_app, make_deployment
+from app.migrate import head_revision, migrate
+from app.services import signing_keys
+from app.settings import Settings
+from tests.helpers import Api, Clock, Mailbox
+
+TEMPLATE = "template_migrated"
+URL_VARIABLE = "TEST_POSTGRES_URL"  # of the server, with "DATABASE" for a name
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server once, in the process that starts the others."""
+    if hasattr(config, "workerinput"):
+        return
+    # Not pytest's own temporary folder: PostgreSQL's user, when we are root, must reach it.
+    folder = Path(tempfile.mkdtemp(prefix="mma-"))
+    folder.chmod(0o711)
+    server = embedded_postgres.start(folder, durable=False)
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    config.add_cleanup(server.stop)
+    os.environ[URL_VARIABLE] = server.url("DATABASE")
+
+
+@pytest.fixture(scope="session")
+def server_url() -> str:
+    """The server's URL, with "DATABASE" for a name."""
+    return os.environ[URL_VARIABLE]
+
+
+@pytest.fixture(scope="session")
+async def template(server_url: str) -> str:
+    """A migrated database to copy; the first process that needs it makes it."""
+    connection = await asyncpg.connect(server_url.replace("DATABASE", "postgres"))
+    await connection.execute("SELECT pg_advisory_lock(1)")
+    try:
+        query = "SELECT FROM pg_database WHERE datname = $1"
+        if await connection.fetchrow(query, TEMPLATE) is None:
+            draft = f"{TEMPLATE}_draft"
+            await connection.execute(f"CREATE DATABASE {draft}")
+            # Alembic runs a loop of its own, so it gets a thread of its own.
+            await _in_thread(migrate, server_url.replace("DATABASE", draft))
+            await connection.execute(f"ALTER DATABASE {draft} RENAME TO {TEMPLATE}")
+    finally:
+        await connection.close()
+    return TEMPLATE
+
+
+async def _in_thread(function: Any, *args: Any) -> None:
+    import asyncio
+
+    await asyncio.to_thread(function, *args)
+
+
+@asynccontextmanager
+async def copied_database(server_url: str, template: str) -> AsyncIterator[str]:
+    """The URL of a fresh copy of the migrated database."""
+    name = f"test_{uuid4().hex}"
+    connection = await asyncpg.connect(server_url.replace("DATABASE", "postgres"))
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield server_url.replace("DATABASE", name)
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+class OneConnection(Database):
+    """A `Database` in which everything happens on one connection, inside one transaction."""
+
+    def __init__(self, engine: AsyncEngine, connection: AsyncConnection) -> None:
+        self.engine = engine
+        self.sessions = async_sessionmaker(
+            connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+        )
+        self.reader = ConnectionReader(connection)
+
+
+class ConnectionReader:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def _driver(self) -> Any:
+        return (await self._connection.get_raw_connection()).driver_connection
+
+    async def fetch(self, query: str, *args: Any) -> Sequence[asyncpg.Record]:
+        rows: Sequence[asyncpg.Record] = await (await self._driver()).fetch(query, *args)
+        return rows
+
+    async def fetchrow(self, query: str, *args: Any) -> asyncpg.Record | None:
+        row: asyncpg.Record | None = await (await self._driver()).fetchrow(query, *args)
+        return row
+
+
+@pytest.fixture(scope="session")
+async def engine(server_url: str, template: str) -> AsyncIterator[AsyncEngine]:
+    async with copied_database(server_url, template) as url:
+        database = Database(url)
+        yield database.engine
+        await database.close()
+
+
+@pytest.fixture
+async def database(engine: AsyncEngine) -> AsyncIterator[Database]:
+    async with engine.connect() as connection:
+        transaction = await connection.begin()
+        # SQLAlchemy begins at the first statement; the reader must be inside from the start.
+        await connection.exec_driver_sql("SELECT 1")
+        yield OneConnection(engine, connection)
+        await transaction.rollback()
+
+
+@pytest.fixture
+async def live_database(server_url: str, template: str) -> AsyncIterator[Database]:
+    async with copied_database(server_url, template) as url:
+        database = Database(url, pool_size=20)
+        yield database
+        await database.close()
+
+
+@pytest.fixture(scope="session")
+def keyring() -> Keyring:
+    return Keyring("a secret for tests that is long enough to be one")
+
+
+@pytest.fixture(scope="session")
+def hasher(keyring: Keyring) -> Iterator[PasswordHasher]:
+    hasher = PasswordHasher(keyring, threads=2)
+    yield hasher
+    hasher.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path,
+        database_url="postgresql:///never-used",
+        secret_key=SecretStr("never used either"),
+        return_to_origins=("https://portal.example",),
+        cors_origins=("https://portal.example",),
+    )
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(datetime(2026, 11, 23, 12, 0, tzinfo=UTC))
+
+
+async def running_app(
+    settings: Settings, database: Database, keyring: Keyring, hasher: PasswordHasher, clock: Clock
+) -> FastAPI:
+    """The application as its lifespan would leave it, on a given database and clock."""
+    app = create_app(settings)
+    app.state.database = database
+    app.state.deployment = make_deployment(settings, keyring)
+    app.state.hasher = hasher
+    app.state.access_tokens = AccessTokens(issuer=settings.base_url, audience=settings.base_url)
+    app.state.storage = open_storage(None, default_folder=settings.data_dir / "objects")
+    app.state.expected_revision = head_revision()
+    app.dependency_overrides[deps.utc_now] = clock.read
+    async with database.transaction() as session:
+        keys = await signing_keys.load(session, keyring=keyring, now=clock.now)
+    app.state.access_tokens.use_keys(keys)
+    return app
+
+
+@pytest.fixture
+async def app(
+    settings: Settings, database: Database, keyring: Keyring, hasher: PasswordHasher, clock: Clock
+) -> FastAPI:
+    return await running_app(settings, database, keyring, hasher, clock)
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with Api(app) as client:
+        yield client
+
+
+@pytest.fixture
+def mailbox(database: Database, keyring: Keyring) -> Mailbox:
+    return Mailbox(database, keyring)
+
+
+@pytest.fixture
+async def live_app(
+    settings: Settings,
+    live_database: Database,
+    keyring: Keyring,
+    hasher: PasswordHasher,
+    clock: Clock,
+) -> FastAPI:
+    unlimited = settings.model_copy(update={"rate_limits": "off"})
+    return await running_app(unlimited, live_database, keyring, hasher, clock)
+
+
+@pytest.fixture
+async def live_client(live_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with Api(live_app) as client:
+        yield client
+
+
+@pytest.fixture
+def live_mailbox(live_database: Database, keyring: Keyring) -> Mailbox:
+    return Mailbox(live_database, keyring)

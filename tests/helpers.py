@@ -1,0 +1,115 @@
+"""What tests talk to: the API as a client, the mail that it wrote, and a clock they can move."""
+
+import itertools
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy import select
+
+from app.crypto import Keyring
+from app.db import Database
+from app.models import Account, OutboxMail
+
+PASSWORD = "Correct-Horse-7-Battery"
+NEW_PASSWORD = "Another-Staple-8-Harbour"
+_hosts = itertools.count(1)
+
+
+@dataclass
+class Clock:
+    now: datetime
+
+    async def read(self) -> datetime:
+        return self.now
+
+
+class Api(httpx.AsyncClient):
+    """A client with a network of its own, so that no test meets another test's limits."""
+
+    def __init__(self, app: FastAPI, *, network: str | None = None) -> None:
+        number = next(_hosts)
+        host = network or f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        transport = httpx.ASGITransport(app, client=(host, 50000))
+        super().__init__(transport=transport, base_url="http://127.0.0.1:8000")
+
+
+@dataclass
+class Mail:
+    kind: str
+    to: str
+    locale: str
+    params: dict[str, str]
+
+
+@dataclass
+class Mailbox:
+    """The mails in the outbox, oldest first, opened with the key that only the server has."""
+
+    database: Database
+    keyring: Keyring
+
+    async def mails(self, to: str | None = None) -> list[Mail]:
+        async with self.database.transaction() as session:
+            rows = list(await session.scalars(select(OutboxMail).order_by(OutboxMail.id)))
+        opened = [self._open(row) for row in rows if row.sealed]
+        return [mail for mail in opened if to is None or mail.to == to]
+
+    async def last(self, to: str) -> Mail:
+        return (await self.mails(to))[-1]
+
+    async def code(self, to: str) -> str:
+        return (await self.last(to)).params["code"]
+
+    def _open(self, row: OutboxMail) -> Mail:
+        assert row.sealed is not None
+        contents = json.loads(self.keyring.unseal("mail", row.sealed))
+        return Mail(row.kind, contents["to"], row.locale, contents["params"])
+
+
+async def register(
+    client: httpx.AsyncClient, email: str = "jane@example.org", **fields: Any
+) -> httpx.Response:
+    body = {"email": email, "password": PASSWORD, **fields}
+    return await client.post("/v1/auth/register", json=body)
+
+
+async def verify(
+    client: httpx.AsyncClient, flow_id: str, code: str, **fields: Any
+) -> httpx.Response:
+    body = {"flow_id": flow_id, "code": code, **fields}
+    return await client.post("/v1/verification-codes/verify", json=body)
+
+
+async def sign_up(
+    client: httpx.AsyncClient, mailbox: Mailbox, email: str = "jane@example.org", **fields: Any
+) -> dict[str, Any]:
+    """Register and verify; gives the session's tokens."""
+    flow_id = (await register(client, email, **fields)).json()["flow_id"]
+    response = await verify(client, flow_id, await mailbox.code(email))
+    assert response.status_code == 200, response.text
+    session: dict[str, Any] = response.json()["session"]
+    return session
+
+
+async def login(
+    client: httpx.AsyncClient,
+    email: str = "jane@example.org",
+    password: str = PASSWORD,
+    **rest: Any,
+) -> httpx.Response:
+    body = {"email": email, "password": password, **rest}
+    return await client.post("/v1/auth/login", json=body)
+
+
+def bearer(session: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {session['access_token']}"}
+
+
+async def make_admin(database: Database, email: str) -> None:
+    async with database.transaction() as session:
+        account = (await session.scalars(select(Account).where(Account.email == email))).one()
+        account.role = "admin"
