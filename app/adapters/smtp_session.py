@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
+from email.utils import parseaddr
 from socket import gethostname
 from typing import Literal
 
@@ -100,8 +101,11 @@ class SmtpSession:
         """Seconds since the last mail."""
         return time.monotonic() - self._used_at
 
-    async def begin(self, delivery: Delivery, timeout: float) -> None:  # noqa: ASYNC109  # aiosmtplib's own, safer than a cancellation
+    async def begin(self, delivery: Delivery, patience: float) -> None:
         """Name the sender; `Unresponsive` when the server has hung up or is about to."""
+        if parseaddr(delivery.recipient) != ("", delivery.recipient):
+            # aiosmtplib would look for an address in it, and might find another one.
+            raise SmtpPermanent("not an address that SMTP can carry")
         if delivery.needs_utf8 and not self._client.supports_extension("smtputf8"):
             raise SmtpPermanent("the mail server takes no addresses outside ASCII (SMTPUTF8)")
         delivery.step = "MAIL"
@@ -109,7 +113,7 @@ class SmtpSession:
         options = ["SMTPUTF8", "BODY=8BITMIME"] if delivery.needs_utf8 else []
         with _judged(delivery):
             await self._client.mail(
-                delivery.sender, options=options, encoding=delivery.encoding, timeout=timeout
+                delivery.sender, options=options, encoding=delivery.encoding, timeout=patience
             )
 
     async def complete(self, delivery: Delivery) -> str:
@@ -131,9 +135,9 @@ class SmtpSession:
             await self._client.rset()
             self._is_clean = True
 
-    async def quit(self, timeout: float) -> None:  # noqa: ASYNC109  # aiosmtplib's own
+    async def quit(self, patience: float) -> None:
         with suppress(aiosmtplib.SMTPException, OSError):
-            await self._client.quit(timeout=timeout)
+            await self._client.quit(timeout=patience)
         self._client.close()
 
     def close(self) -> None:
@@ -192,8 +196,6 @@ def _judged(delivery: Delivery) -> Iterator[None]:
         if delivery.step == "MAIL":
             raise Unresponsive(reason) from None
         raise SmtpTemporary(reason, outcome_unknown=delivery.step == "DATA") from None
-    except ValueError:
-        raise SmtpPermanent(f"{delivery.step}: not an address that SMTP can carry") from None
 
 
 def _verdict(delivery: Delivery, error: aiosmtplib.SMTPResponseException) -> Exception:

@@ -18,9 +18,8 @@ from sqlalchemy import Text, Update, and_, bindparam, cast, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.crypto import Keyring, UnsealError
-from app.jobs import queue
 from app.models import Account, OutboxMail
-from app.services import policy
+from app.services import job_queue, policy
 from app.services.context import Deployment
 
 log = structlog.get_logger(__name__)
@@ -82,19 +81,17 @@ async def enqueue(  # noqa: PLR0913  # one row, each of its columns by name
 
     A suppressed mail costs the same work and is never sent: who asks can't tell from the time.
     """
-    sealed = _seal(to, params, keyring)
     mail = OutboxMail(
         kind=kind,
         locale=locale,
-        sealed=None if suppressed else sealed,
+        sealed=_seal(to, params, keyring),
         code_id=code_id,
         account_id=account_id,
-        state="cancelled" if suppressed else "pending",
-        attempts=0,
         due_at=now,
         created_at=now,
-        finished_at=now if suppressed else None,
     )
+    if suppressed:
+        mail.state, mail.sealed, mail.finished_at = "cancelled", None, now
     session.add(mail)
     await session.flush()
     await _enqueue_jobs(session, [mail.id])
@@ -148,10 +145,8 @@ async def claim(
     except UnsealError:
         # This worker may be the one with the wrong key, so the mail is kept for the others.
         log.warning("mail_unreadable", mail_id=str(mail_id))
-        reason = "sealed under another SECRET_KEY"
-        await postpone(
-            session, mail, reason=reason, delay=policy.mail_retry_delay(mail.attempts), now=now
-        )
+        reason, delay = "sealed under another SECRET_KEY", policy.mail_retry_delay(mail.attempts)
+        await postpone(session, mail, reason=reason, delay=delay, now=now)
         return None
     return replace(mail, to=contents["to"], params=contents["params"])
 
@@ -209,7 +204,7 @@ async def enqueue_due(session: AsyncSession, *, now: datetime) -> int:
     job_key = literal("mail:") + cast(OutboxMail.id, Text)
     due = (
         select(OutboxMail.id)
-        .where(_is_live, OutboxMail.due_at <= now, ~queue.has_job(job_key))
+        .where(_is_live, OutboxMail.due_at <= now, ~job_queue.has_job(job_key))
         .order_by(OutboxMail.due_at)
         .limit(SWEEP_BATCH)
     )
@@ -238,7 +233,7 @@ def _seal(to: str, params: Mapping[str, str], keyring: Keyring) -> bytes:
 
 async def _enqueue_jobs(session: AsyncSession, mail_ids: Sequence[UUID]) -> None:
     jobs = {f"mail:{mail_id}": str(mail_id).encode() for mail_id in mail_ids}
-    await queue.enqueue(session, ENTRYPOINT, jobs, priority=PRIORITY)
+    await job_queue.enqueue(session, ENTRYPOINT, jobs, priority=PRIORITY)
 
 
 def _if_still_claimed(mail: ClaimedMail) -> Update:

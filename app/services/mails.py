@@ -138,11 +138,11 @@ def _durations(language: str) -> dict[str, str]:
 
 
 def _link(params: Mapping[str, str]) -> str:
-    """The secret goes into the fragment, which browsers keep to themselves."""
-    fragment = {"token": params["token"]}
-    if "flow_id" in params:
-        fragment["flow"] = params["flow_id"]
-    return f"{params['link']}#{urlencode(fragment)}"
+    """The secret goes into the fragment, which browsers keep to themselves.
+
+    Not the flow's id: knowing it is what tells the device that registered from any other.
+    """
+    return f"{params['link']}#{urlencode({'token': params['token']})}"
 
 
 def _grouped(code: str) -> str:

@@ -1,0 +1,219 @@
+"""The worker as a whole: it outlives its database, stops in order and keeps its schedule."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import asyncpg
+import pytest
+
+from app.db import Database
+from app.jobs import consumer, worker
+from app.jobs.consumer import Patience, Periodic
+from app.jobs.worker import Pace
+from app.services import policy
+from app.settings import SettingsError
+from tests.conftest import copied_database
+from tests.hurried_worker import (
+    KEYRING,
+    QUICK,
+    SETTINGS,
+    emptied,
+    eventually,
+    jobs,
+    post,
+    reaches,
+    row_of,
+    working,
+)
+from tests.scripted_smtp import STALL, ScriptedSmtp
+
+
+@pytest.fixture(scope="module")
+async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
+    async with copied_database(server_url, template) as url:
+        yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with emptied(database_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def smtp() -> AsyncIterator[ScriptedSmtp]:
+    async with ScriptedSmtp() as server:
+        yield server
+
+
+async def cut_all_connections(database_url: str) -> int:
+    """What a restart of PostgreSQL does to its clients."""
+    admin = await asyncpg.connect(database_url)
+    cut = await admin.fetch(
+        "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await admin.close()
+    return len(cut)
+
+
+async def test_lost_database_connections_need_no_restart(
+    database: Database, database_url: str, smtp: ScriptedSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "RECONNECT_FIRST", 0.05)
+    async with working(database, smtp.url):
+        await reaches(database, await post(database), "sent")
+        for _ in range(2):
+            assert await cut_all_connections(database_url) > 0
+            await reaches(database, await post(database), "sent")
+    assert len(smtp.taken) == 3
+
+
+async def test_mail_under_way_while_the_database_goes_is_sent_once(
+    database: Database, database_url: str, smtp: ScriptedSmtp
+) -> None:
+    # No other worker may take the mail for lost meanwhile, as none would within two minutes.
+    pace = replace(QUICK, mail_lease=policy.MAIL_LEASE)
+    smtp.delays["DOT"] = 0.4
+    async with working(database, smtp.url, pace=pace):
+        mail_id = await post(database)
+        await eventually(lambda: _in_step(smtp, "DATA"))
+        await cut_all_connections(database_url)
+        await reaches(database, mail_id, "sent")
+        await asyncio.sleep(0.2)
+    assert len(smtp.taken) == 1
+
+
+async def _in_step(smtp: ScriptedSmtp, step: str) -> bool:
+    return any(command.startswith(step) for command in smtp.commands)
+
+
+async def test_worker_that_starts_before_its_database_waits_for_it(
+    database: Database, smtp: ScriptedSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "RECONNECT_FIRST", 0.05)
+    connect, refusals = database.connect, [ConnectionRefusedError(), OSError("no route")]
+
+    async def flaky(**arguments: object) -> object:
+        if refusals:
+            raise refusals.pop()
+        return await connect(**arguments)
+
+    monkeypatch.setattr(database, "connect", flaky)
+    async with working(database, smtp.url):
+        await reaches(database, await post(database), "sent")
+
+
+async def test_told_to_stop_it_finishes_what_it_is_sending(
+    database: Database, smtp: ScriptedSmtp
+) -> None:
+    smtp.delays["DOT"] = 0.3
+    async with working(database, smtp.url) as stop:
+        mail_id = await post(database)
+        await eventually(lambda: _in_step(smtp, "DATA"))
+        stop.set()
+    assert (await row_of(database, mail_id)).state == "sent"
+    assert await jobs(database) == []
+    assert smtp.commands[-1] == "QUIT"
+
+
+async def test_told_to_stop_it_does_not_wait_for_ever(
+    database: Database, smtp: ScriptedSmtp
+) -> None:
+    assert Pace().patience.grace == 30
+    smtp.script("RCPT", STALL)
+    pace = replace(QUICK, patience=Patience(heartbeat=0.6, poll=0.5, grace=0.2))
+    async with asyncio.timeout(10), working(database, smtp.url, pace=pace):
+        mail_id = await post(database)
+        await smtp.struck.wait()
+    # Its lease runs out, and another worker sends it.
+    assert (await row_of(database, mail_id)).state == "sending"
+    async with working(database, smtp.url):
+        await reaches(database, mail_id, "sent")
+
+
+async def test_told_to_stop_while_the_mail_server_is_away_it_stops_at_once(
+    database: Database, smtp: ScriptedSmtp
+) -> None:
+    await smtp.stop()
+    mail_ids = [await post(database) for _ in range(30)]
+    async with asyncio.timeout(10), working(database, smtp.url, pace=replace(QUICK, mail_pause=60)):
+        await asyncio.sleep(0.3)
+    states = {(await row_of(database, mail_id)).state for mail_id in mail_ids}
+    assert states == {"pending"}
+
+
+async def test_each_time_of_a_schedule_is_run_by_one_of_the_workers(
+    database: Database, database_url: str, smtp: ScriptedSmtp
+) -> None:
+    runs: list[float] = []
+
+    async def note() -> None:
+        runs.append(asyncio.get_running_loop().time())
+
+    async def fail() -> None:
+        raise RuntimeError("must not stop the others")
+
+    # The sixth field of the crontab is seconds.
+    schedule = [
+        Periodic("fail", "* * * * * */2", fail),
+        Periodic("note", "* * * * * */2", note),
+    ]
+    other = Database(database_url)
+    async with (
+        working(database, smtp.url, periodic=schedule),
+        working(other, smtp.url, periodic=schedule),
+    ):
+        await eventually(lambda: _at_least(runs, 2))
+    await other.close()
+    assert runs[1] - runs[0] > 1
+
+
+async def _at_least(runs: list[float], count: int) -> bool:
+    return len(runs) >= count
+
+
+async def test_retention_is_kept_hourly(
+    database: Database, smtp: ScriptedSmtp, database_url: str
+) -> None:
+    async with working(database, smtp.url):
+        await eventually(lambda: _is_scheduled(database_url))
+
+
+async def _is_scheduled(database_url: str) -> bool:
+    admin = await asyncpg.connect(database_url)
+    found = await admin.fetchval(
+        "SELECT expression FROM pgqueuer_schedules WHERE entrypoint = 'purge'"
+    )
+    await admin.close()
+    return bool(found == "17 * * * *")
+
+
+async def test_unusable_smtp_url_is_a_setting_to_mend(database: Database) -> None:
+    with pytest.raises(SettingsError, match="SMTP_URL: write it as"):
+        await worker.run(
+            database,
+            settings=SETTINGS,
+            keyring=KEYRING,
+            smtp_url="mail.example",
+            stop=asyncio.Event(),
+        )
+
+
+def test_worker_notices_things_within_seconds() -> None:
+    pace = Pace()
+    assert (pace.sweep, pace.mail_pause, pace.mail_lease.total_seconds()) == (2, 2, 120)
+    assert (pace.patience.heartbeat, pace.patience.poll) == (5, 5)
+
+
+def test_worker_does_not_load_the_media_libraries() -> None:
+    program = (
+        "import sys, app.jobs.worker; print('av' in sys.modules, 'pymediainfo' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "False"]
