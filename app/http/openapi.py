@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from app import errors
 from app.errors import AppError
 
+_PROBLEM_TYPE = "application/problem+json"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _PROBLEM_SCHEMAS = {
     "FieldError": {
@@ -85,7 +86,7 @@ def _response(kinds: list[type[AppError]]) -> dict[str, Any]:
     examples = {kind.code: {"value": _example(kind)} for kind in kinds}
     return {
         "description": "; ".join(f"`{kind.code}`: {kind.title}" for kind in kinds),
-        "content": {"application/problem+json": {"schema": _PROBLEM, "examples": examples}},
+        "content": {_PROBLEM_TYPE: {"schema": _PROBLEM, "examples": examples}},
     }
 
 
@@ -132,7 +133,10 @@ def _add_common_refusals(operation: dict[str, Any]) -> None:
 
 
 def _merge(own: dict[str, Any], common: dict[str, Any]) -> None:
-    examples = own["content"]["application/problem+json"]["examples"]
-    added = common["content"]["application/problem+json"]["examples"]
-    own["content"]["application/problem+json"]["examples"] = {**added, **examples}
+    """Add what any call may answer to what this one answers with the same status."""
+    contents = own.setdefault("content", {})
+    documented = contents.get(_PROBLEM_TYPE, {"examples": {}})
+    added = common["content"][_PROBLEM_TYPE]
+    examples = {**added["examples"], **documented["examples"]}
+    contents[_PROBLEM_TYPE] = {**added, "examples": examples}
     own["description"] = f"{own['description']}; {common['description']}"

@@ -70,7 +70,6 @@ def file_response(method: str, headers: Headers, file: ServedFile, read: ReadRan
         "Cache-Control": "private, no-cache",
         "Content-Disposition": file.content_disposition,
         "Repr-Digest": f"sha-256=:{_base64(file.sha256)}:",
-        "X-Content-Type-Options": "nosniff",
     }
     if not_modified(headers, file.etag):
         return Response(status_code=304, headers=common)

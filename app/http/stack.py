@@ -1,0 +1,83 @@
+"""The layers around the application, in the one right order."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from starlette.middleware import Middleware
+
+from app.http.access_log import AccessLogMiddleware
+from app.http.body_limits import BodyLimit, BodyLimitsMiddleware
+from app.http.client_address import ClientAddressMiddleware, Network
+from app.http.compression import CompressionMiddleware
+from app.http.cors import CorsMiddleware
+from app.http.counters import Counters
+from app.http.deadline import REQUEST_DEADLINE, DeadlineMiddleware
+from app.http.error_boundary import ErrorBoundaryMiddleware
+from app.http.limits import RequestLimitsMiddleware
+from app.http.rate_limits import DEFAULT_POLICIES, RateLimitMiddleware, RateLimitPolicy
+from app.http.request_id import RequestIdMiddleware
+from app.http.security_headers import SecurityHeadersMiddleware
+
+
+def _no_path(_: str) -> bool:
+    return False
+
+
+def _default_limit(_: str) -> BodyLimit | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackOptions:
+    """All that the layers must be told. Functions take a path; `counters` None: no rate limits."""
+
+    trusted_proxies: Sequence[Network] = ()
+    allowed_hosts: Collection[str] | None = None
+    cors_origins: Collection[str] = ()
+    is_public: Callable[[str], bool] = _no_path
+    body_limit: BodyLimit = field(default_factory=BodyLimit)
+    body_limit_for: Callable[[str], BodyLimit | None] = _default_limit
+    request_deadline: timedelta = REQUEST_DEADLINE
+    has_no_deadline: Callable[[str], bool] = _no_path
+    counters: Counters | None = None
+    rate_limit_policies: Sequence[RateLimitPolicy] = DEFAULT_POLICIES
+
+
+def middleware_stack(options: StackOptions) -> list[Middleware]:
+    """The layers, outermost first, for `FastAPI(middleware=...)`.
+
+    The outer five only add to what passes, so every answer has what they add. Inside them the
+    boundary turns into answers what the inner layers and the application raise; compression is
+    between, for it may hold a whole answer back, which must be out of an exception's way. Limits
+    that cost nothing come before those that count or wait.
+    """
+    layers = [
+        Middleware(RequestIdMiddleware),
+        Middleware(AccessLogMiddleware),
+        Middleware(SecurityHeadersMiddleware),
+        Middleware(
+            CorsMiddleware, allowed_origins=options.cors_origins, is_public=options.is_public
+        ),
+        Middleware(ClientAddressMiddleware, trusted_proxies=options.trusted_proxies),
+        Middleware(CompressionMiddleware),
+        Middleware(ErrorBoundaryMiddleware),
+        Middleware(RequestLimitsMiddleware, allowed_hosts=options.allowed_hosts),
+        Middleware(
+            BodyLimitsMiddleware, limit=options.body_limit, exception_for=options.body_limit_for
+        ),
+        Middleware(
+            DeadlineMiddleware,
+            deadline=options.request_deadline,
+            is_exempt=options.has_no_deadline,
+        ),
+    ]
+    if options.counters is not None:
+        layers.append(
+            Middleware(
+                RateLimitMiddleware,
+                counters=options.counters,
+                policies=options.rate_limit_policies,
+            )
+        )
+    return layers
