@@ -48,15 +48,18 @@ def serve(
 ) -> None:
     """Migrate, then run the API and its worker until SIGTERM."""
     from app import processes
-    from app.migrate import migrate as run_migrations
+    from app.migrate import migrate_apart
 
-    with processes.embedded_parts(load_settings(), with_catcher=True) as settings:
-        run_migrations(_direct_url(settings))
-        if demo:
+    with processes.embedded_database(load_settings()) as settings:
+        migrate_apart(_direct_url(settings))
+        if demo and asyncio.run(_is_catalogue_empty(settings)):
             processes.run_command(settings, "demo")
         log.info("serving", url=settings.base_url, environment=settings.environment)
-        with processes.worker_process(settings, wanted=worker):
-            processes.serve_api(settings, workers=workers)
+        with (
+            processes.mail_catcher(settings) as complete,
+            processes.worker_process(complete, wanted=worker),
+        ):
+            processes.serve_api(complete, workers=workers)
 
 
 @cli.command()
@@ -83,7 +86,7 @@ def migrate() -> None:
     from app import processes
     from app.migrate import migrate as run_migrations
 
-    with processes.embedded_parts(load_settings()) as settings:
+    with processes.embedded_database(load_settings()) as settings:
         run_migrations(_direct_url(settings))
 
 
@@ -172,8 +175,20 @@ def _run(work: Work) -> None:
         finally:
             await database.close()
 
-    with processes.embedded_parts(load_settings()) as settings:
+    with processes.embedded_database(load_settings()) as settings:
         asyncio.run(with_database(settings))
+
+
+async def _is_catalogue_empty(settings: Settings) -> bool:
+    """Ask here first: only an empty one is worth starting the process that fills it."""
+    from app.services import assets
+
+    database = Database(_direct_url(settings))
+    try:
+        async with database.transaction() as session:
+            return not await assets.has_any(session)
+    finally:
+        await database.close()
 
 
 def _direct_url(settings: Settings) -> str:

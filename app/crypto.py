@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import json
 import os
+import re
 import secrets
 import threading
 import unicodedata
@@ -26,6 +27,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jose import JWTError, jwk, jwt
 from jose.backends.base import Key
 from passlib.context import CryptContext
+from passlib.hash import argon2
 from uuid_utils.compat import uuid7
 
 from app.errors import AppError, ServiceUnavailable
@@ -36,6 +38,10 @@ TOKEN_BYTES = 32
 # OWASP's and ASVS 5.0 appendix C's floor for argon2id: 19 MiB, two passes, one lane.
 ARGON2_MEMORY_KIB = 19_456
 ARGON2_PASSES = 2
+# A stored hash names its own cost. No more is ever spent on one than 64 MiB for eight passes.
+ARGON2_MEMORY_LIMIT_KIB = 65_536
+ARGON2_PASSES_LIMIT = 8
+ARGON2_LANES_LIMIT = 4
 # About one second of work per hashing thread; whoever would wait longer is asked to come back.
 HASH_QUEUE_PER_THREAD = 50
 HASH_RETRY_AFTER = timedelta(seconds=2)
@@ -47,6 +53,9 @@ MAX_TOKEN_BYTES = 8 * 1024
 CLOCK_LEEWAY = timedelta(seconds=30)
 VERIFIED_TOKENS_KEPT = 10_000
 _FORBIDDEN_HEADERS = frozenset({"crit", "jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256"})
+# RFC 7515, section 7.1. jose drops foreign characters, so one token could be spelled in any number
+# of ways, each a new one to the cache.
+_COMPACT_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 T = TypeVar("T")
@@ -87,7 +96,7 @@ class Keyring:
         nonce, ciphertext = sealed[:GCM_NONCE_BYTES], sealed[GCM_NONCE_BYTES:]
         try:
             return AESGCM(self.key(purpose)).decrypt(nonce, ciphertext, None)
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # a ValueError when not even the nonce is whole
             raise UnsealError(purpose) from None
 
 
@@ -110,9 +119,14 @@ def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+
+
 def base64url_decode(text: str) -> bytes:
-    """The bytes again; `ValueError` for anything else."""
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    """The bytes again; `ValueError` for anything else, which Python's decoder would pass over."""
+    if not _BASE64URL.fullmatch(text):
+        raise ValueError("not base64url without padding")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 class HashingBusy(ServiceUnavailable):
@@ -147,9 +161,10 @@ class PasswordHasher:
         return await self._run(self._hash, password)
 
     async def verify(self, password: str, stored: str | None) -> bool:
-        """Check a password; with nothing stored, take the same time and say no."""
-        matches = await self._run(self._verify, password, stored or self._unknown)
-        return matches and stored is not None
+        """Check a password; where no hash of ours is stored, take the same time and say no."""
+        hashed = stored if stored is not None and _is_affordable_argon2(stored) else None
+        matches = await self._run(self._verify, password, hashed or self._unknown)
+        return matches and hashed is not None
 
     def needs_rehash(self, stored: str) -> bool:
         """Whether the parameters or the pepper have changed since."""
@@ -176,12 +191,25 @@ class PasswordHasher:
         _, _, hashed = stored.partition(":")
         try:
             return bool(self._context.verify(self._peppered(password), hashed))
-        except ValueError:  # also passlib's UnknownHashError: not a hash that we made
+        except ValueError:  # damaged: argon2 itself can't read it
             return False
 
     def _peppered(self, password: str) -> str:
         normalized = unicodedata.normalize("NFC", password)
         return self._keyring.digest("pepper", normalized).hex()
+
+
+def _is_affordable_argon2(stored: str) -> bool:
+    """Whether this is a hash with a cost that we would choose; passlib computes any."""
+    try:
+        parsed = argon2.from_string(stored.partition(":")[2])
+    except ValueError:  # also passlib's UnknownHashError
+        return False
+    return bool(
+        parsed.memory_cost <= ARGON2_MEMORY_LIMIT_KIB
+        and parsed.rounds <= ARGON2_PASSES_LIMIT
+        and parsed.parallelism <= ARGON2_LANES_LIMIT
+    )
 
 
 def _usable_cores() -> int:
@@ -300,7 +328,7 @@ class AccessTokens:
         return claims
 
     def _decode(self, token: str, now: datetime) -> AccessClaims:
-        if len(token) > MAX_TOKEN_BYTES:
+        if len(token) > MAX_TOKEN_BYTES or not _COMPACT_JWS.fullmatch(token):
             raise InvalidToken
         try:
             kid = self._trusted_kid(token)
@@ -329,7 +357,7 @@ class AccessTokens:
     def _trusted_kid(self, token: str) -> str:
         """Look at the header before any cryptography: our type, our algorithm, our key, no more."""
         header = json.loads(base64url_decode(token.split(".", 1)[0]))
-        if header["typ"].lower() != TOKEN_TYPE or header["alg"] != ALGORITHM:
+        if str(header["typ"]).lower() != TOKEN_TYPE or header["alg"] != ALGORITHM:
             raise InvalidToken
         if header["kid"] not in self._keys or _FORBIDDEN_HEADERS & header.keys():
             raise InvalidToken

@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import asyncpg
 from fastapi import Request
+from sqlalchemy import event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -41,13 +43,16 @@ class Database:
         self._pool_size = pool_size
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=self.connect,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT,
-            pool_pre_ping=True,
-            connect_args=_UNNAMED_STATEMENTS if pooled_by_server else {},
+            # With `async_creator` instead, SQLAlchemy would drop the rest of these.
+            connect_args={
+                "async_creator_fn": self.connect,
+                **(_UNNAMED_STATEMENTS if pooled_by_server else {}),
+            },
         )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.reader: Reader = PoolReader(self._open_pool)
 
@@ -86,7 +91,7 @@ class PoolReader:
 
     def __init__(self, open_pool: Callable[[], Awaitable["asyncpg.Pool[asyncpg.Record]"]]) -> None:
         self._open_pool = open_pool
-        self._pool: "asyncpg.Pool[asyncpg.Record] | None" = None
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def fetch(self, query: str, *args: Any) -> Sequence[asyncpg.Record]:
         rows: Sequence[asyncpg.Record] = await self._run("fetch", query, *args)
@@ -148,6 +153,15 @@ _UNNAMED_STATEMENTS = {
     "prepared_statement_cache_size": 0,
     "prepared_statement_name_func": lambda: f"__{uuid4().hex}__",
 }
+
+
+def _refuse_closed(connection: Any, *_: object) -> None:
+    """Let the pool replace connections that the server has closed.
+
+    asyncpg notices the end of a connection by itself, so no round trip is needed to ask.
+    """
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
 
 
 async def _keep_session_state(_: Any) -> None:

@@ -97,17 +97,21 @@ async def get_client(request: Request) -> Client:
 CurrentClient = Annotated[Client, Depends(get_client)]
 
 
-async def get_account(
-    request: Request, reader: ReaderDep, tokens: AccessTokensDep, now: Now
-) -> Caller:
-    """The account that sends `Authorization: Bearer`; its session is checked at every request."""
+async def get_account(request: Request, now: Now) -> Caller:
+    """The account that sends `Authorization: Bearer`; its session is checked at every request.
+
+    On the way of every request, so it asks the application itself: each dependency of its own
+    would cost as much as the token's check.
+    """
+    state = request.app.state
     headers = request.headers.getlist("authorization")
     if not headers:
         raise LoginRequired
     scheme, _, token = headers[0].partition(" ")
     if len(headers) > 1 or scheme.lower() != "bearer":
         raise InvalidToken
-    return await auth.authenticate(reader, tokens.verify(token, now=now), now=now)
+    claims = state.access_tokens.verify(token, now=now)
+    return await auth.authenticate(state.database.reader, claims, now=now)
 
 
 CurrentAccount = Annotated[Caller, Depends(get_account)]

@@ -23,6 +23,7 @@ from starlette.types import Scope
 log = structlog.get_logger(__name__)
 
 DATABASE_RETRY_AFTER = timedelta(seconds=2)
+FOREIGN_KEY_VIOLATION = "23503"
 
 
 class FieldError(TypedDict):
@@ -218,7 +219,8 @@ async def _handle_outage(request: Request, error: Exception) -> JSONResponse:
     sqlstate = _sqlstate(error)
     if sqlstate.startswith("22"):  # data exception: a value that the schemas let through
         return problem(request.scope, InvalidInput())
-    if _is_outage(error, sqlstate):
+    # Where a row was deleted that the request refers to, the next try finds out by itself.
+    if sqlstate == FOREIGN_KEY_VIOLATION or _is_outage(error, sqlstate):
         log.warning("database_unavailable", error=type(error).__name__, sqlstate=sqlstate)
         return problem(request.scope, ServiceUnavailable(retry_after=DATABASE_RETRY_AFTER))
     raise error

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 
 import structlog
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from app import errors
 from app.adapters.storage import open_storage
 from app.crypto import AccessTokens, Keyring, PasswordHasher
 from app.db import Database
 from app.http.counters import open_counters
+from app.http.head import HeadMiddleware
 from app.http.openapi import install_openapi, operation_id
 from app.http.stack import StackOptions, middleware_stack
 from app.migrate import head_revision
@@ -67,7 +69,10 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # its Location would be made from the client's Host header
         generate_unique_id_function=operation_id,
-        middleware=middleware_stack(_stack_options(settings)),
+        middleware=[
+            *middleware_stack(_stack_options(settings)),
+            Middleware(HeadMiddleware, answers_head=_is_file),
+        ],
         lifespan=_lifespan,
     )
     app.state.settings = settings

@@ -5,16 +5,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import structlog
 from pydantic import SecretStr
 from uvicorn import Server
-from uvicorn.supervisors import Multiprocess
 
 from app.adapters import embedded_postgres
 from app.adapters.embedded_postgres import EmbeddedPostgresError
-from app.adapters.mail_catcher import MailCatcher
 from app.http.server import uvicorn_config
 from app.settings import Settings, SettingsError
 
@@ -28,39 +26,38 @@ APP_FACTORY = "app.__main__:app_from_environment"
 
 
 @contextmanager
-def embedded_parts(settings: Settings, *, with_catcher: bool = False) -> Iterator[Settings]:
-    """Settings in which every embedded default is running; it stops when the block ends."""
-    with ExitStack() as stack:
-        if settings.database_url is None:
-            url = stack.enter_context(_embedded_database(settings))
-            settings = settings.model_copy(update={"database_url": url})
-        if settings.smtp_url is None and with_catcher:
-            url = stack.enter_context(_mail_catcher(settings))
-            settings = settings.model_copy(update={"smtp_url": SecretStr(url)})
+def embedded_database(settings: Settings) -> Iterator[Settings]:
+    """Settings with a database: that of DATABASE_URL, or our own for as long as the block runs."""
+    if settings.database_url is not None:
         yield settings
-
-
-@contextmanager
-def _embedded_database(settings: Settings) -> Iterator[str]:
+        return
     try:
         server = embedded_postgres.start(settings.data_dir.resolve())
     except EmbeddedPostgresError as error:
         raise SettingsError(str(error)) from error
     try:
-        yield server.url()
+        yield settings.model_copy(update={"database_url": server.url()})
     finally:
         server.stop()
 
 
 @contextmanager
-def _mail_catcher(settings: Settings) -> Iterator[str]:
-    """Its address is left in DATA_DIR for a worker that is started apart."""
+def mail_catcher(settings: Settings) -> Iterator[Settings]:
+    """Settings with a mail server: that of SMTP_URL, or the catcher while the block runs.
+
+    The catcher's address is left in DATA_DIR for a worker that is started apart.
+    """
+    if settings.smtp_url is not None:
+        yield settings
+        return
+    from app.adapters.mail_catcher import MailCatcher
+
     catcher = MailCatcher(settings.data_dir.resolve() / "mail")
     url = catcher.start()
     address_file = settings.data_dir / SMTP_URL_FILE
     address_file.write_text(url)
     try:
-        yield url
+        yield settings.model_copy(update={"smtp_url": SecretStr(url)})
     finally:
         address_file.unlink(missing_ok=True)
         catcher.stop()
@@ -83,9 +80,9 @@ class WorkerProcess:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stopping = threading.Event()
+        self._lock = threading.Lock()
         self._child = self._start()
-        self._watch = threading.Thread(target=self._restart_when_dead, daemon=True)
-        self._watch.start()
+        threading.Thread(target=self._restart_when_dead, daemon=True).start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
         # In a session of its own, Ctrl-C reaches it through us, after the API has finished.
@@ -96,17 +93,20 @@ class WorkerProcess:
         )
 
     def _restart_when_dead(self) -> None:
-        while not self._stopping.is_set():
+        while True:
             status = self._child.wait()
             if self._stopping.wait(RESTART_PAUSE):
                 return
-            log.warning("worker_restarted", exit_status=status)
-            self._child = self._start()
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                log.warning("worker_restarted", exit_status=status)
+                self._child = self._start()
 
     def stop(self) -> None:
         """Let it finish what it is sending; kill it only when it does not."""
-        self._stopping.set()
-        self._watch.join(RESTART_PAUSE + 1)
+        with self._lock:
+            self._stopping.set()
         self._child.terminate()
         try:
             self._child.wait(GRACE)
@@ -139,6 +139,8 @@ def serve_api(settings: Settings, *, workers: int) -> None:
     os.environ.update(child_environment(settings))
     config = uvicorn_config(APP_FACTORY, host=settings.host, port=settings.port, workers=workers)
     if workers > 1:
+        from uvicorn.supervisors import Multiprocess
+
         Multiprocess(config, sockets=[config.bind_socket()]).run()
     else:
         Server(config).run()

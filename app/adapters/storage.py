@@ -31,9 +31,7 @@ class ObjectMissing(StorageError):
 class Storage(Protocol):
     """What the rest needs of a store, whichever it is."""
 
-    async def put_file(
-        self, key: str, path: Path, *, filename: str, media_type: str
-    ) -> None: ...
+    async def put_file(self, key: str, path: Path, *, filename: str, media_type: str) -> None: ...
     async def size(self, key: str) -> int: ...
     async def presigned_url(self, key: str, *, lifetime: timedelta) -> str | None: ...
     def read(self, key: str, *, start: int, end: int) -> AsyncIterator[bytes]: ...
@@ -49,7 +47,7 @@ class ObjectStorage:
 
     async def put_file(self, key: str, path: Path, *, filename: str, media_type: str) -> None:
         """Store a file; S3 serves it itself, so there its name and type are stored with it."""
-        headers: "Attributes" = {
+        headers: Attributes = {
             "Content-Type": media_type,
             "Content-Disposition": content_disposition(filename),
         }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic_core import to_jsonable_python
 
 from app.crypto import HashingBusy, InvalidToken
@@ -41,16 +41,16 @@ router = APIRouter(
     prefix="/v1/account",
     tags=["account"],
     route_class=StrictJsonRoute,
-    dependencies=[NO_STORE],
 )
 NEEDS_LOGIN = refusals(LoginRequired, InvalidToken)
 NEEDS_PASSWORD = refusals(LoginRequired, InvalidToken, WrongPassword, HashingBusy)
 
 
-@router.get("", responses=NEEDS_LOGIN)
-async def get_account(caller: CurrentAccount) -> AccountAnswer:
-    """Who am I? The token's check has read the account already."""
-    return AccountAnswer(**caller.account)
+@router.get("", response_model=AccountAnswer, responses=NEEDS_LOGIN)
+async def get_account(caller: CurrentAccount) -> Response:
+    """Who am I? The token's check has read the account already; the answer is rendered once."""
+    answer = AccountAnswer.model_construct(**caller.account)
+    return Response(answer.__pydantic_serializer__.to_json(answer), media_type="application/json")
 
 
 @router.patch("", responses=NEEDS_LOGIN)
@@ -178,7 +178,11 @@ async def verify_email_change(
     return AccountAnswer.model_validate(changed)
 
 
-@router.post("/email/undo", responses=refusals(email_change.UndoRefused))
+@router.post(
+    "/email/undo",
+    responses=refusals(email_change.UndoRefused),
+    dependencies=[NO_STORE],
+)
 async def undo_email_change(
     body: UndoToken,
     session: SessionDep,

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from app.crypto import InvalidToken
-from app.deps import NO_STORE, CurrentAdmin, CurrentClient, Now, PageDep, SessionDep
+from app.deps import CurrentAdmin, CurrentClient, Now, PageDep, SessionDep
 from app.errors import Forbidden, LoginRequired, NotFound
 from app.http.openapi import refusals
 from app.http.paging import InvalidCursor
@@ -20,7 +20,6 @@ router = APIRouter(
     tags=["administration"],
     route_class=StrictJsonRoute,
     responses=refusals(LoginRequired, InvalidToken, Forbidden),
-    dependencies=[NO_STORE],
 )
 
 

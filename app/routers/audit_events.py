@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from app.crypto import InvalidToken
-from app.deps import NO_STORE, CurrentAdmin, PageDep, SessionDep
+from app.deps import CurrentAdmin, PageDep, SessionDep
 from app.errors import Forbidden, LoginRequired
 from app.http.openapi import refusals
 from app.http.paging import InvalidCursor
@@ -17,7 +17,6 @@ router = APIRouter(
     prefix="/v1/audit-events",
     tags=["administration"],
     responses=refusals(LoginRequired, InvalidToken, Forbidden),
-    dependencies=[NO_STORE],
 )
 
 

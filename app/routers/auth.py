@@ -120,10 +120,7 @@ async def login(
         deployment=deployment,
         now=now,
     )
-    mark = auth.device_mark(opened.account.id, deployment.keyring)
-    if opened.transport == "cookie":
-        cookies.set_device_cookie(response, mark, now=now)
-    return token_answer(opened, response, tokens=tokens, now=now)
+    return token_answer(opened, response, tokens=tokens, deployment=deployment, now=now)
 
 
 @router.post(
@@ -148,13 +145,14 @@ async def refresh(
     cookie: RefreshCookie = None,
 ) -> TokenAnswer:
     """Exchange a refresh token, from the body or the cookie, for a new pair."""
-    if body.refresh_token is None and cookie is not None:
+    token = body.refresh_token
+    if token is None and cookie is not None:
         cookies.check_origin(request, settings.browser_origins)
-    token = body.refresh_token or cookie
+        token = cookie
     if token is None:
         raise LoginRequired
     renewed = await sessions.refresh(session, token, client=client, deployment=deployment, now=now)
-    return token_answer(renewed, response, tokens=tokens, now=now)
+    return token_answer(renewed, response, tokens=tokens, deployment=deployment, now=now)
 
 
 @router.post("/logout", status_code=204, responses=refusals(cookies.OriginNotAllowed))
@@ -169,10 +167,12 @@ async def logout(
     cookie: RefreshCookie = None,
 ) -> None:
     """End the session of a refresh token, from the body or the cookie. Repeating it is fine."""
-    if body.refresh_token is None and cookie is not None:
+    token = body.refresh_token
+    if token is None and cookie is not None:
         cookies.check_origin(request, settings.browser_origins)
         cookies.clear_refresh_cookie(response)
-    if token := body.refresh_token or cookie:
+        token = cookie
+    if token is not None:
         await sessions.end_by_refresh_token(session, token, keyring=deployment.keyring, now=now)
 
 

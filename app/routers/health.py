@@ -1,48 +1,49 @@
 """For load balancers, orchestrators and Prometheus."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Depends, Request, Response
 
-from app.deps import Now, ReaderDep, SettingsDep, StorageDep
+from app.deps import NO_STORE, Now, ReaderDep, SettingsDep, StorageDep
 from app.errors import NotFound
 from app.http.metrics import metrics_response
+from app.schemas.health import Liveness, PartHealth, Readiness
 from app.services import health
 from app.settings import is_loopback
 
-router = APIRouter(tags=["operations"])
-HEADERS = {"Cache-Control": "no-store"}
+router = APIRouter(tags=["operations"], dependencies=[NO_STORE])
 
 
 @router.get("/livez")
-async def get_liveness() -> JSONResponse:
+async def get_liveness() -> Liveness:
     """The process answers; whether the rest does is /readyz."""
-    return JSONResponse({"status": "ok"}, headers=HEADERS)
+    return Liveness(status="ok")
 
 
 async def get_expected_revision(request: Request) -> str:
     return str(request.app.state.expected_revision)
 
 
-@router.get("/readyz", responses={503: {"description": "A vital part is down"}})
+@router.get("/readyz", responses={503: {"description": "A vital part is down", "model": Readiness}})
 async def get_readiness(
+    response: Response,
     reader: ReaderDep,
     storage: StorageDep,
     now: Now,
     expected_revision: Annotated[str, Depends(get_expected_revision)],
-) -> JSONResponse:
+) -> Readiness:
     """Each part by name. 503 only without database or migrations; the rest may limp."""
     parts = await health.check_parts(
         reader, expected_revision=expected_revision, check_storage=storage.check, now=now
     )
     is_down = any(part.status == "down" for part in parts.values())
     is_degraded = any(part.status != "ok" for part in parts.values())
-    body: dict[str, Any] = {
-        "status": "down" if is_down else "degraded" if is_degraded else "ok",
-        "parts": {name: {"status": part.status} for name, part in parts.items()},
-    }
-    return JSONResponse(body, 503 if is_down else 200, headers=HEADERS)
+    if is_down:
+        response.status_code = 503
+    return Readiness(
+        status="down" if is_down else "degraded" if is_degraded else "ok",
+        parts={name: PartHealth(status=part.status) for name, part in parts.items()},
+    )
 
 
 @router.get("/metrics", response_class=Response, include_in_schema=False)

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.crypto import InvalidToken
-from app.deps import NO_STORE, CurrentAccount, Now, SessionDep
+from app.deps import CurrentAccount, Now, SessionDep
 from app.errors import LoginRequired, NotFound
 from app.http.openapi import refusals
 from app.http.strict_json import StrictJsonRoute
@@ -17,7 +17,6 @@ router = APIRouter(
     tags=["auth"],
     route_class=StrictJsonRoute,
     responses=refusals(LoginRequired, InvalidToken),
-    dependencies=[NO_STORE],
 )
 
 

@@ -108,5 +108,5 @@ async def verify_code(
         return ResetGrantAnswer.model_validate(outcome)
     return VerifiedRegistration(
         account=AccountAnswer.model_validate(outcome.account),
-        session=token_answer(outcome, response, tokens=tokens, now=now),
+        session=token_answer(outcome, response, tokens=tokens, deployment=deployment, now=now),
     )

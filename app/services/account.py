@@ -43,7 +43,7 @@ async def update_profile(
     now: datetime,
 ) -> Account:
     """Apply a merge patch (RFC 7396): absent fields stay, null ones are emptied."""
-    account = await session.get_one(Account, account_id, with_for_update=True)
+    account = await auth.own_account(session, account_id)
     for name, value in changes.items():
         setattr(account, name, value)
     if changes:
@@ -61,7 +61,7 @@ async def update_profile(
 
 async def export(session: AsyncSession, account_id: UUID, *, keyring: Keyring) -> dict[str, Any]:
     """Everything held about a person (GDPR, articles 15 and 20), as one document."""
-    account = await session.get_one(Account, account_id)
+    account = await auth.own_account(session, account_id)
     hashed = address_hash(account.email_key, keyring)
     mine = VerificationFlow.account_id == account_id
     flow_ids = select(VerificationFlow.id).where(mine)
@@ -97,10 +97,12 @@ async def erase(
     now: datetime,
 ) -> None:
     """Delete the account, now and not later; its downloads stay as bare counts."""
-    await auth.check_password(transactions, hasher, account_id=caller.account_id, password=password)
+    checked_hash = await auth.check_password(
+        transactions, hasher, account_id=caller.account_id, password=password
+    )
     async with transactions() as session:
-        account = await session.get_one(Account, caller.account_id, with_for_update=True)
-        await _forget_address(session, account, keyring=deployment.keyring)
+        account = await auth.own_account(session, caller.account_id, checked_hash=checked_hash)
+        await _forget_address(session, account, keyring=deployment.keyring, now=now)
         # The farewell is sealed in the outbox; with its sending the last copy of the address goes.
         await mail_outbox.notify(
             session, account, "account_deleted", deployment=deployment, now=now
@@ -113,7 +115,9 @@ async def erase(
         await session.delete(account)
 
 
-async def _forget_address(session: AsyncSession, account: Account, *, keyring: Keyring) -> None:
+async def _forget_address(
+    session: AsyncSession, account: Account, *, keyring: Keyring, now: datetime
+) -> None:
     """Drop what is kept by the address alone: pending registrations, counters, unsent mail."""
     hashed = address_hash(account.email_key, keyring)
     await session.execute(
@@ -121,7 +125,8 @@ async def _forget_address(session: AsyncSession, account: Account, *, keyring: K
     )
     await session.execute(delete(LoginFailures).where(LoginFailures.address_hash == hashed))
     unsent = (OutboxMail.account_id == account.id, OutboxMail.state == "pending")
-    await session.execute(update(OutboxMail).where(*unsent).values(state="cancelled", sealed=None))
+    cancelled = {"state": "cancelled", "sealed": None, "finished_at": now}
+    await session.execute(update(OutboxMail).where(*unsent).values(cancelled))
 
 
 async def _downloads(session: AsyncSession, account_id: UUID) -> Sequence[dict[str, Any]]:

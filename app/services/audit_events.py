@@ -25,18 +25,20 @@ async def record(
     details: dict[str, Any] | None = None,
 ) -> None:
     """Append an event. `actor_id` is whoever did it where that is not the account itself."""
-    await session.execute(
-        insert(AuditEvent).values(
-            id=uuid7(),
-            occurred_at=now,
-            action=action,
-            subject=str(account_id) if account_id else None,
-            actor_id=actor_id,
-            network=client.network if client else None,
-            request_id=client.request_id if client else None,
-            details=details or {},
-        )
-    )
+    values = {
+        "id": uuid7(),
+        "occurred_at": now,
+        "action": action,
+        "subject": str(account_id) if account_id else None,
+        "actor_id": actor_id,
+        "network": client.network if client else None,
+        "request_id": client.request_id if client else None,
+        "details": details or {},
+    }
+    await session.execute(_APPEND, values)
+
+
+_APPEND = insert(AuditEvent)
 
 
 async def pseudonymise(session: AsyncSession, account_id: UUID, *, keyring: Keyring) -> None:

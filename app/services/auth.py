@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import bindparam, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import crypto
@@ -80,7 +80,7 @@ async def login(
     client = device.client
     hashed = address_hash(email.key, deployment.keyring)
     async with transactions() as session:
-        account = await session.scalar(select(Account).where(Account.email_key == email.key))
+        account = await session.scalar(_BY_ADDRESS, {"email_key": email.key})
         if deployment.limits_on:
             await _pass_throttle(session, account, hashed, client, deployment, now)
     matches = await hasher.verify(password, account.password_hash if account else None)
@@ -93,20 +93,13 @@ async def login(
             raise InvalidCredentials
         if deployment.limits_on:
             await login_failures.take_back(session, hashed, client.network)
-        account = await session.get(Account, account.id)
-        if account is None:  # erased while the password was being checked
-            raise InvalidCredentials
-        if account.suspended_at is not None:
-            raise AccountSuspended
-        if rehashed is not None:
-            account.password_hash = rehashed
+        account = await _read_again(session, account, rehashed=rehashed)
         return await open_session(
-            session,
-            account,
-            device=device,
-            keyring=deployment.keyring,
-            now=now,
+            session, account, device=device, keyring=deployment.keyring, now=now
         )
+
+
+_BY_ADDRESS = select(Account).where(Account.email_key == bindparam("email_key"))
 
 
 async def open_session(
@@ -144,6 +137,18 @@ async def authenticate(reader: Reader, claims: AccessClaims, *, now: datetime) -
     return Caller(row, claims.session_id)
 
 
+async def own_account(
+    session: AsyncSession, account_id: UUID, *, checked_hash: str | None = None
+) -> Account:
+    """The caller's account, locked: it may have been erased, or its password reset, meanwhile."""
+    account = await session.get(Account, account_id, with_for_update=True)
+    if account is None:
+        raise InvalidToken
+    if checked_hash is not None and account.password_hash != checked_hash:
+        raise WrongPassword
+    return account
+
+
 async def check_password(
     transactions: Transactions,
     hasher: PasswordHasher,
@@ -151,18 +156,43 @@ async def check_password(
     account_id: UUID,
     password: str,
     pointer: str = "/password",
-) -> None:
-    """Ask for the password again before something grave (ASVS 7.5.1)."""
+) -> str:
+    """Ask for the password again before something grave (ASVS 7.5.1).
+
+    Returns the hash that it matched, by which `own_account` tells whether it still holds.
+    """
     async with transactions() as session:
         stored = await session.scalar(select(Account.password_hash).where(Account.id == account_id))
-    if not await hasher.verify(password, stored):
+    if stored is None or not await hasher.verify(password, stored):
         title = WrongPassword.title
         raise WrongPassword(errors=[FieldError(pointer=pointer, code="wrong", message=title)])
+    return stored
 
 
 def device_mark(account_id: UUID, keyring: Keyring) -> str:
     """What a browser keeps from its first log-in on, to be known again; worth nothing else."""
     return crypto.base64url(keyring.digest("known-device", account_id.bytes))
+
+
+async def _read_again(session: AsyncSession, checked: Account, *, rehashed: str | None) -> Account:
+    """The account once its password was found right, and still is the account's.
+
+    While it was being checked, it may have been reset (and every session ended), or the account
+    erased. Locked for a change from the start: two that share a lock can't both write under it.
+    """
+    query = _BY_ADDRESS_TO_CHANGE if rehashed else _BY_ADDRESS_TO_READ
+    account = await session.scalar(query, {"email_key": checked.email_key})
+    if account is None or account.password_hash != checked.password_hash:
+        raise InvalidCredentials
+    if account.suspended_at is not None:
+        raise AccountSuspended
+    if rehashed is not None:
+        account.password_hash = rehashed
+    return account
+
+
+_BY_ADDRESS_TO_READ = _BY_ADDRESS.with_for_update(read=True)
+_BY_ADDRESS_TO_CHANGE = _BY_ADDRESS.with_for_update()
 
 
 async def _pass_throttle(
@@ -178,6 +208,7 @@ async def _pass_throttle(
     if delay.total_seconds() <= 0:
         return
     if account is None or not await _is_known_device(session, account, client, deployment):
+        await login_failures.take_back(session, hashed, client.network)
         raise login_failures.TooManyFailedLogins(retry_after=delay)
 
 

@@ -47,8 +47,13 @@ async def request(
     now: datetime,
 ) -> IssuedCode:
     """Mail a code to the new address; whether that has an account already stays unsaid."""
-    await auth.check_password(transactions, hasher, account_id=caller.account_id, password=password)
+    checked_hash = await auth.check_password(
+        transactions, hasher, account_id=caller.account_id, password=password
+    )
     async with transactions() as session:
+        hashed = verification_flows.address_hash(new_email.key, deployment.keyring)
+        await verification_flows.lock_address(session, hashed)  # before the account, as in verify
+        await auth.own_account(session, caller.account_id, checked_hash=checked_hash)
         return await verification_flows.start(
             session,
             "email_change",
@@ -72,7 +77,7 @@ async def verify(
     """Take the new address on, and mail the old one a notice with a link to undo it."""
     flow = await _newest_flow(session, caller)
     await one_time_codes.redeem_code(session, flow, code, deployment=deployment, now=now)
-    account = await session.get_one(Account, caller.account_id, with_for_update=True)
+    account = await auth.own_account(session, caller.account_id)
     await _notify_old_address(session, account, deployment=deployment, now=now)
     await _take_address(session, account, flow.email, flow.email_key, now=now)
     await audit_events.record(

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 # A code mail that waits longer than this is noticed by the person who waits for it.
 MAIL_DELAY_TOLERATED = timedelta(minutes=1)
@@ -15,7 +15,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    status: str
+    status: Literal["ok", "degraded", "down"]
     # Without it nothing works, and no request should come here.
     is_vital: bool
 

@@ -32,13 +32,14 @@ async def begin_attempt(
     """
     counters = await _count(session, address_hash, network, now)
     here = counters[network]
-    if here.blocked_until is not None and here.blocked_until > now:
-        raise TooManyFailedLogins(retry_after=here.blocked_until - now)
-    if here.failures > policy.LOGIN_FAILURES_PER_NETWORK:
+    if here.blocked_until is None or here.blocked_until <= now:
+        if here.failures <= policy.LOGIN_FAILURES_PER_NETWORK:
+            return counters[ANYWHERE]
         here.blocked_until = now + policy.login_block(here.blocks)
         here.blocks += 1
-        raise TooManyFailedLogins(retry_after=here.blocked_until - now)
-    return counters[ANYWHERE]
+    wait = here.blocked_until - now
+    await take_back(session, address_hash, network)
+    raise TooManyFailedLogins(retry_after=wait)
 
 
 def remaining_delay(anywhere: LoginFailures, now: datetime) -> timedelta:
@@ -57,7 +58,10 @@ async def record_failure(
 
 
 async def take_back(session: AsyncSession, address_hash: bytes, network: str) -> None:
-    """Uncount an attempt that succeeded, and only this one: earlier failures stay."""
+    """Uncount one attempt that did not fail: it succeeded, or no password was checked.
+
+    Earlier failures stay. Without this, trying again too early would prolong the wait.
+    """
     await _update(
         session, address_hash, network, failures=func.greatest(LoginFailures.failures - 1, 0)
     )

@@ -132,6 +132,8 @@ async def _live_code(
     query = (
         select(VerificationCode)
         .where(VerificationCode.flow_id == flow.id, VerificationCode.closed_at.is_(None))
+        .order_by(VerificationCode.id.desc())
+        .limit(1)
         .with_for_update()
         .execution_options(populate_existing=True)
     )

@@ -51,7 +51,7 @@ async def change(
 ) -> None:
     """Replace the password, end all other sessions and tell the owner."""
     check(new_password, email=caller.account["email"], pointer="/new_password")
-    await auth.check_password(
+    checked_hash = await auth.check_password(
         transactions,
         hasher,
         account_id=caller.account_id,
@@ -60,7 +60,7 @@ async def change(
     )
     password_hash = await hasher.hash(new_password)
     async with transactions() as session:
-        account = await session.get_one(Account, caller.account_id, with_for_update=True)
+        account = await auth.own_account(session, caller.account_id, checked_hash=checked_hash)
         await set_password(session, account, password_hash, deployment=deployment, now=now)
         await sessions.end_sessions(session, account.id, now=now, keep=caller.session_id)
         await audit_events.record(

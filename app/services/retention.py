@@ -64,8 +64,9 @@ async def purge_batch(session: AsyncSession, table: type[Base], *, now: datetime
 
 
 async def purge_queue_log(session: AsyncSession, *, now: datetime) -> None:
-    """PgQueuer writes three rows for each job and never deletes any."""
+    """PgQueuer keeps rows for each job and counts for each second, and never deletes any."""
+    before = {"before": now - policy.KEEP_QUEUE_LOG}
     await session.execute(
-        text("DELETE FROM pgqueuer_log WHERE created < :before AND aggregated"),
-        {"before": now - policy.KEEP_QUEUE_LOG},
+        text("DELETE FROM pgqueuer_log WHERE created < :before AND aggregated"), before
     )
+    await session.execute(text("DELETE FROM pgqueuer_statistics WHERE created < :before"), before)

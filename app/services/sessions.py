@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -58,28 +58,39 @@ async def open_session(
     now: datetime,
 ) -> OpenedSession:
     """Start a session. Past 50 sessions of an account the oldest ends (ASVS 7.1.2)."""
-    await _make_room(session, account.id, now)
     secret = crypto.random_bytes(SECRET_BYTES)
     session_id = uuid7()
     expires_at = now + policy.REFRESH_ABSOLUTE_LIFETIME
-    await session.execute(
-        insert(Session).values(
-            id=session_id,
-            account_id=account.id,
-            secret=secret,
-            counter=0,
-            rotated_at=now,
-            transport=device.transport,
-            device_name=device.name,
-            user_agent=device.client.user_agent,
-            network=device.client.network,
-            created_at=now,
-            last_used_at=now,
-            expires_at=expires_at,
-        )
-    )
+    values = {
+        "id": session_id,
+        "account_id": account.id,
+        "secret": secret,
+        "transport": device.transport,
+        "device_name": device.name,
+        "user_agent": device.client.user_agent,
+        "network": device.client.network,
+        "now": now,
+        "expires_at": expires_at,
+        "others": policy.MAX_SESSIONS_PER_ACCOUNT - 1,
+    }
+    await session.execute(_OPEN, values)
     token = _refresh_token(session_id, secret, 0, keyring)
     return OpenedSession(session_id, account, device.transport, token, expires_at)
+
+
+# One round trip, and no expression to build: the password's hash shall be what a log-in costs.
+_OPEN = text("""
+    WITH surplus AS (
+        UPDATE session SET ended_at = :now WHERE id IN (
+            SELECT id FROM session WHERE account_id = :account_id AND ended_at IS NULL
+             ORDER BY last_used_at DESC OFFSET :others
+        )
+    )
+    INSERT INTO session (id, account_id, secret, counter, rotated_at, transport, device_name,
+                         user_agent, network, created_at, last_used_at, expires_at)
+    VALUES (:id, :account_id, :secret, 0, :now, :transport, :device_name,
+            :user_agent, :network, :now, :now, :expires_at)
+""")
 
 
 async def refresh(
@@ -196,16 +207,6 @@ async def _end(
     result = await session.execute(update(Session).where(*mine).values(ended_at=now))
     assert isinstance(result, CursorResult)  # noqa: S101  # an UPDATE gives a row count
     return result.rowcount
-
-
-async def _make_room(session: AsyncSession, account_id: UUID, now: datetime) -> None:
-    surplus = (
-        select(Session.id)
-        .where(*_live(account_id, now))
-        .order_by(Session.last_used_at.desc())
-        .offset(policy.MAX_SESSIONS_PER_ACCOUNT - 1)
-    )
-    await session.execute(update(Session).where(Session.id.in_(surplus)).values(ended_at=now))
 
 
 async def _end_reused(

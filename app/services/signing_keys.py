@@ -24,7 +24,8 @@ async def load(session: AsyncSession, *, keyring: Keyring, now: datetime) -> Seq
     await session.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
     keys = await _usable(session, keyring, now)
     if not any(key.signs_from <= now for key in keys):
-        _add(session, keyring, signs_from=now, now=now)
+        # The clocks of programs that start together differ, and one key must do for all of them.
+        _add(session, keyring, signs_from=now - crypto.CLOCK_LEEWAY, now=now)
         await session.flush()
         keys = await _usable(session, keyring, now)
     return keys

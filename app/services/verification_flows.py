@@ -4,12 +4,13 @@ Whoever counts or decides takes the address's advisory lock first, so that reque
 one address pass one after the other, and no two of them can deadlock.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Row, bindparam, delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.crypto import Keyring
@@ -124,8 +125,10 @@ def address_hash(email_key: str, keyring: Keyring) -> bytes:
 
 async def lock_address(session: AsyncSession, hashed: bytes) -> None:
     """Let requests for one address pass one after the other, until this transaction ends."""
-    key = int.from_bytes(hashed[:8], signed=True)
-    await session.execute(select(func.pg_advisory_xact_lock(key)))
+    await session.execute(_LOCK, {"key": int.from_bytes(hashed[:8], signed=True)})
+
+
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
 async def _open_flow(session: AsyncSession, flow_id: UUID) -> VerificationFlow | None:
@@ -146,14 +149,11 @@ async def _send_code(
 
     Known and unknown addresses take the same path with the same work: who asks learns nothing.
     """
-    sent = await _sent_times(session, flow, now)
+    sent = await _sent_codes(session, flow, now)
     if deployment.limits_on:
-        await _refuse_too_soon(session, flow, sent, now)
-    await session.execute(
-        update(VerificationCode)
-        .where(VerificationCode.flow_id == flow.id, VerificationCode.closed_at.is_(None))
-        .values(closed_at=now)
-    )
+        _refuse_too_soon(flow, sent, now)
+    if any(each.flow_id == flow.id for each in sent):
+        await session.execute(_CLOSE, {"of_flow": flow.id, "now": now})
     code, drawn = await one_time_codes.issue(session, flow, keyring=deployment.keyring, now=now)
     told_today = bool(sent) and deployment.limits_on
     await _mail(
@@ -162,28 +162,39 @@ async def _send_code(
     return IssuedCode(flow.id, flow.email, code.expires_at, now + policy.CODE_COOLDOWN)
 
 
-async def _sent_times(
+_CLOSE = text("""
+    UPDATE verification_code SET closed_at = :now WHERE flow_id = :of_flow AND closed_at IS NULL
+""")
+
+
+async def _sent_codes(
     session: AsyncSession, flow: VerificationFlow, now: datetime
-) -> list[datetime]:
-    query = (
-        select(VerificationCode.issued_at)
-        .where(VerificationCode.address_hash == flow.address_hash)
-        .where(VerificationCode.purpose == flow.purpose)
-        .where(VerificationCode.issued_at > now - timedelta(days=1))
-        .order_by(VerificationCode.issued_at)
-    )
-    return list(await session.scalars(query))
+) -> Sequence[Row[UUID, datetime]]:
+    """The past day's codes for this address and purpose, of whichever flow, oldest first."""
+    values = {
+        "address_hash": flow.address_hash,
+        "purpose": flow.purpose,
+        "since": now - timedelta(days=1),
+    }
+    return (await session.execute(_SENT, values)).all()
 
 
-async def _refuse_too_soon(
-    session: AsyncSession, flow: VerificationFlow, sent: list[datetime], now: datetime
+_SENT = (
+    select(VerificationCode.flow_id, VerificationCode.issued_at)
+    .where(VerificationCode.address_hash == bindparam("address_hash"))
+    .where(VerificationCode.purpose == bindparam("purpose"))
+    .where(VerificationCode.issued_at > bindparam("since"))
+    .order_by(VerificationCode.issued_at)
+)
+
+
+def _refuse_too_soon(
+    flow: VerificationFlow, sent: Sequence[Row[UUID, datetime]], now: datetime
 ) -> None:
-    last_of_flow = await session.scalar(
-        select(func.max(VerificationCode.issued_at)).where(VerificationCode.flow_id == flow.id)
-    )
-    allowed_at = policy.next_code_mail_at(sent, now)
-    if last_of_flow is not None:
-        allowed_at = max(allowed_at, last_of_flow + policy.CODE_COOLDOWN)
+    allowed_at = policy.next_code_mail_at([each.issued_at for each in sent], now)
+    of_flow = [each.issued_at for each in sent if each.flow_id == flow.id]
+    if of_flow:
+        allowed_at = max(allowed_at, of_flow[-1] + policy.CODE_COOLDOWN)
     if allowed_at > now:
         raise CodeCooldown(retry_after=allowed_at - now)
 
@@ -202,8 +213,7 @@ async def _mail(
 
     An account's mail goes to its stored address: two spellings may share a key (RFC 8264).
     """
-    query = select(Account.email, Account.locale).where(Account.email_key == flow.email_key)
-    owner = (await session.execute(query)).one_or_none()
+    owner = (await session.execute(_OWNER, {"email_key": flow.email_key})).one_or_none()
     kind = _mail_kind(flow.purpose, has_account=owner is not None)
     params = {"link": f"{deployment.links_url}/{_PAGES[flow.purpose]}"}
     carries_code = kind in mail_outbox.KINDS_WITH_CODE
@@ -220,6 +230,9 @@ async def _mail(
         code_id=code_id if carries_code else None,
         suppressed=told_today and kind == "no_account",
     )
+
+
+_OWNER = select(Account.email, Account.locale).where(Account.email_key == bindparam("email_key"))
 
 
 def _mail_kind(purpose: str, *, has_account: bool) -> mail_outbox.MailKind:
