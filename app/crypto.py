@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import ctypes
 import hmac
 import json
 import os
@@ -46,6 +47,7 @@ ARGON2_LANES_LIMIT = 4
 HASH_QUEUE_PER_THREAD = 50
 HASH_RETRY_AFTER = timedelta(seconds=2)
 HASH_THREAD_NICENESS = 10
+MEMORY_KEPT_FOR = 5.0  # seconds after the last hash
 
 ALGORITHM = "ES256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  # a media type (RFC 9068), not a secret
@@ -147,6 +149,7 @@ class PasswordHasher:
         self._keyring = keyring
         self._pepper_id = keyring.digest("pepper-id").hex()[:8]
         self._waiting = 0
+        self._idle_since = 0.0
         self._pool = ThreadPoolExecutor(self._threads, "hash", initializer=_lower_priority)
         self._context = CryptContext(
             schemes=["argon2"],
@@ -178,11 +181,25 @@ class PasswordHasher:
         if self._waiting >= self._threads * HASH_QUEUE_PER_THREAD:
             raise HashingBusy(retry_after=HASH_RETRY_AFTER)
         self._waiting += 1
+        loop = asyncio.get_running_loop()
         try:
-            loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._pool, function, *args)
         finally:
             self._waiting -= 1
+            self._idle_since = loop.time()
+            if self._waiting == 0:
+                loop.call_later(MEMORY_KEPT_FOR, self._give_memory_back, self._idle_since)
+
+    def _give_memory_back(self, idle_since: float) -> None:
+        """Return the 19 MiB that each thread keeps to the system, unless there was work since.
+
+        While there is work it is kept: taking it anew for each hash would cost a third of the
+        speed.
+        """
+        if self._waiting == 0 and self._idle_since == idle_since:
+            all_at_once = threading.Barrier(self._threads)
+            for _ in range(self._threads):
+                self._pool.submit(_trim_own_heap, all_at_once)
 
     def _hash(self, password: str) -> str:
         return f"{self._pepper_id}:{self._context.hash(self._peppered(password))}"
@@ -210,6 +227,25 @@ def _is_affordable_argon2(stored: str) -> bool:
         and parsed.rounds <= ARGON2_PASSES_LIMIT
         and parsed.parallelism <= ARGON2_LANES_LIMIT
     )
+
+
+def _trim_own_heap(all_at_once: threading.Barrier) -> None:
+    """Have glibc unmap what this thread's heap holds free; each thread has one (mallopt(3)).
+
+    It looks only when something large is freed, and against a threshold that has grown with the
+    hashes; so both are done by hand. Other C libraries lack the call or need none of this.
+    """
+    with contextlib.suppress(threading.BrokenBarrierError, AttributeError, OSError):
+        all_at_once.wait(timeout=1)  # else one thread might take the turn of another
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+        libc.mallopt(_M_TRIM_THRESHOLD, 0)
+        libc.free(libc.malloc(_LARGE_ALLOCATION))
+        libc.mallopt(_M_TRIM_THRESHOLD, 4 * ARGON2_MEMORY_KIB * 1024)
+
+
+_M_TRIM_THRESHOLD = -1
+_LARGE_ALLOCATION = 128 * 1024
 
 
 def _usable_cores() -> int:

@@ -24,7 +24,6 @@ from app.routers import (
     assets,
     audit_events,
     auth,
-    dev_mail,
     downloads,
     health,
     pages,
@@ -79,6 +78,8 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     if not settings.is_production:
+        from app.routers import dev_mail  # production does not even load it
+
         app.include_router(dev_mail.router)
     errors.install_handlers(app)
     install_openapi(app, server_url=settings.base_url)

@@ -1,6 +1,7 @@
 """Starting the parts of an installation: database, mail catcher, worker and API processes."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -141,9 +142,18 @@ def serve_api(settings: Settings, *, workers: int) -> None:
     if workers > 1:
         from uvicorn.supervisors import Multiprocess
 
+        _share_metrics(settings)
         Multiprocess(config, sockets=[config.bind_socket()]).run()
     else:
         Server(config).run()
+
+
+def _share_metrics(settings: Settings) -> None:
+    """Let each API process answer GET /metrics for all of them; counts begin at zero."""
+    folder = settings.data_dir.resolve() / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 def known_smtp_url(settings: Settings) -> str | None:

@@ -19,7 +19,7 @@ import asyncpg
 import uvloop
 
 from app.crypto import AccessTokens, Keyring, PasswordHasher, generate_signing_key, load_signing_key
-from benchmarks.installation import (
+from benchmarks.rig.installation import (
     LOAD_CORE,
     ROOT,
     SERVER_CORE,
@@ -31,7 +31,7 @@ from benchmarks.installation import (
     started,
     wait_until_ready,
 )
-from benchmarks.load import at_rate, call, connect, request, run_load
+from benchmarks.rig.load import at_rate, call, connect, request, run_load
 
 SECONDS = 8.0
 ACCOUNTS = 64
@@ -43,7 +43,7 @@ def main() -> None:
         log = Path(folder) / "mails"
         log.touch()
         sink_port = free_port()
-        sink = (str(ROOT / "benchmarks/smtp_sink.py"), str(sink_port), str(log))
+        sink = (str(ROOT / "benchmarks/rig/smtp_sink.py"), str(sink_port), str(log))
         with (
             started(*sink, environment={}, core=LOAD_CORE),
             installation(smtp_url=f"smtp://127.0.0.1:{sink_port}") as site,
@@ -59,6 +59,10 @@ async def measure(site: Installation, log: Path) -> None:
     token_check()
     await login_storm(site, tokens, hash_rate)
     await registrations(site, log, rate=0.8 * hash_rate)
+    print(f"resident memory of the API under load: {resident_megabytes(site.api_pid):.0f} MB")
+    await asyncio.sleep(
+        6
+    )  # it gives the hash threads' memory back when they have been idle for 5 s
     show("resident memory of the API after the run", resident_megabytes(site.api_pid), "MB", 130)
 
 
@@ -106,7 +110,7 @@ def login_body(number: int) -> dict[str, str]:
 async def who_am_i(site: Installation, tokens: list[str]) -> None:
     """Against an empty FastAPI endpoint on the same core, in turns."""
     port = free_port()
-    command = (str(ROOT / "benchmarks/empty_app.py"), str(port))
+    command = (str(ROOT / "benchmarks/rig/empty_app.py"), str(port))
     environment = {"PYTHONPATH": str(ROOT)}
     requests = cycle([request("GET", "/v1/account", token=token) for token in tokens])
     nothing = request("GET", "/")

@@ -40,7 +40,7 @@ class DeadlineMiddleware:
         self._body_seconds = body_allowance.total_seconds()
         self._is_exempt = is_exempt
         self._running: set[_Countdown] = set()
-        self._is_ticking = False
+        self._ticking: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or self._is_exempt(scope["path"]):
@@ -63,8 +63,8 @@ class DeadlineMiddleware:
         loop = asyncio.get_running_loop()
         countdown = _Countdown(loop.time() + allowance + self._seconds)
         self._running.add(countdown)
-        if not self._is_ticking:
-            self._is_ticking = True
+        if self._ticking is not loop:
+            self._ticking = loop
             self._tick(loop)
         return countdown
 
@@ -74,9 +74,10 @@ class DeadlineMiddleware:
             self._running.discard(countdown)
             countdown.expired = True
             countdown.task.cancel()
-        self._is_ticking = bool(self._running)
-        if self._is_ticking:
+        if self._running:
             loop.call_later(self._seconds / _TICKS_PER_DEADLINE, self._tick, loop)
+        else:
+            self._ticking = None
 
     def _restarting(self, countdown: "_Countdown", receive: Receive) -> Receive:
         """Count from the end of the body."""

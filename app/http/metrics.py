@@ -1,10 +1,12 @@
 """Prometheus metrics of the HTTP layer, and the answer of GET /metrics."""
 
 import hmac
+import os
 from functools import lru_cache
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -53,7 +55,7 @@ def _series(method: str, route: str, status_class: int) -> tuple[Counter, Histog
 
 
 def metrics_response(
-    request: Request, *, token: str | None, registry: CollectorRegistry = REGISTRY
+    request: Request, *, token: str | None, registry: CollectorRegistry | None = None
 ) -> Response:
     """Everything counted so far. Raises `NotFound` without the right Bearer token, if one is set.
 
@@ -65,4 +67,13 @@ def metrics_response(
             raise NotFound
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     headers = {"Content-Type": content_type, "Cache-Control": "no-store"}
-    return Response(encode(registry), headers=headers)
+    return Response(encode(registry or _all_counts()), headers=headers)
+
+
+def _all_counts() -> CollectorRegistry:
+    """The counts of this process, or of all API processes where they share a folder for them."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's own
+    return registry

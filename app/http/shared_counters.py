@@ -19,7 +19,8 @@ STORE_TIMEOUT = timedelta(milliseconds=200)
 # After a failure the store is left alone that long: not every request may wait for it.
 STORE_PAUSE = timedelta(seconds=1)
 WARN_EVERY = timedelta(minutes=1)
-MAX_CONNECTIONS = 500  # a burst past the client's own 100 would look like a failure
+# A burst waits for its turn: opening hundreds of connections at once would time out.
+MAX_CONNECTIONS = 20
 _REDIS_SCHEMES = {"valkey": "redis", "valkeys": "rediss", "unix": "redis+unix"}
 
 
@@ -31,6 +32,7 @@ class SharedCounters(Counters):
         seconds = timeout.total_seconds()
         self._store = _redis(f"{_REDIS_SCHEMES.get(scheme, scheme)}://{rest}", seconds)
         self._timeout = seconds
+        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._paused_until = 0.0
         self._silent_until = 0.0
 
@@ -39,7 +41,7 @@ class SharedCounters(Counters):
         if time.monotonic() < self._paused_until:
             return None
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout), self._turns:
                 return int(await self._store.incr(key, lifetime))
         except Exception as error:  # noqa: BLE001  # whatever the client raises, requests go on
             self._report(error)
@@ -67,7 +69,6 @@ def _redis(url: str, seconds: float) -> RedisStorage:
             implementation="redispy",
             socket_timeout=seconds,
             socket_connect_timeout=seconds,
-            max_connections=MAX_CONNECTIONS,
         )
     except ConfigurationError:
         store = None

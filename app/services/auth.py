@@ -182,7 +182,7 @@ async def _read_again(session: AsyncSession, checked: Account, *, rehashed: str 
     """
     query = _BY_ADDRESS_TO_CHANGE if rehashed else _BY_ADDRESS_TO_READ
     account = await session.scalar(query, {"email_key": checked.email_key})
-    if account is None or account.password_hash != checked.password_hash:
+    if account is None or _was_reset(checked, account):
         raise InvalidCredentials
     if account.suspended_at is not None:
         raise AccountSuspended
@@ -193,6 +193,12 @@ async def _read_again(session: AsyncSession, checked: Account, *, rehashed: str 
 
 _BY_ADDRESS_TO_READ = _BY_ADDRESS.with_for_update(read=True)
 _BY_ADDRESS_TO_CHANGE = _BY_ADDRESS.with_for_update()
+
+
+def _was_reset(before: Account, after: Account) -> bool:
+    """A log-in at the same moment may have renewed the hash; only a reset changes both."""
+    is_other_hash = after.password_hash != before.password_hash
+    return is_other_hash and after.updated_at != before.updated_at
 
 
 async def _pass_throttle(

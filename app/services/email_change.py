@@ -32,6 +32,10 @@ from app.services.verification_flows import IssuedCode
 NO_PASSWORD = "none"  # noqa: S105  # the absence of one
 
 
+class AddressTaken(Exception):
+    """The address has become another account's since the code or link was mailed."""
+
+
 class UndoRefused(AppError):
     status, code, title = 422, "undo_refused", "This change of address can't be undone any more"
 
@@ -78,8 +82,12 @@ async def verify(
     flow = await _newest_flow(session, caller)
     await one_time_codes.redeem_code(session, flow, code, deployment=deployment, now=now)
     account = await auth.own_account(session, caller.account_id)
-    await _notify_old_address(session, account, deployment=deployment, now=now)
-    await _take_address(session, account, flow.email, flow.email_key, now=now)
+    try:
+        async with session.begin_nested():  # no notice of a change that did not happen
+            await _notify_old_address(session, account, deployment=deployment, now=now)
+            await _take_address(session, account, flow.email, flow.email_key, now=now)
+    except AddressTaken:
+        raise CodeRefused from None
     await audit_events.record(
         session, "email_changed", account_id=account.id, client=client, now=now
     )
@@ -92,12 +100,17 @@ async def undo(
     """Give the account back to the old mailbox.
 
     Whoever changed the address knew the password, so all sessions end, the password is void, and
-    the answer holds the right to set a new one.
+    the answer holds the right to set a new one. Links that later changes sent to other mailboxes
+    are void too, or the thief could undo the undoing; the links of earlier ones stay good.
     """
     entry = await _find_undo(session, token, keyring=deployment.keyring, now=now)
     account = await session.get_one(Account, entry.account_id, with_for_update=True)
     entry.used_at = now
-    await _take_address(session, account, entry.email, entry.email_key, now=now)
+    try:
+        await _take_address(session, account, entry.email, entry.email_key, now=now)
+    except AddressTaken:
+        raise UndoRefused from None
+    await _void_later_links(session, entry)
     account.password_hash = NO_PASSWORD
     await sessions.end_sessions(session, account.id, now=now)
     flow = VerificationFlow(
@@ -153,21 +166,18 @@ async def _notify_old_address(
 async def _take_address(
     session: AsyncSession, account: Account, email: str, email_key: str, *, now: datetime
 ) -> None:
-    """Set the address; the constraint decides when somebody else took it meanwhile."""
+    """Set the address, or raise `AddressTaken`: the constraint decides.
+
+    Codes and resets on their way to the address that is no longer this account's end here.
+    """
     try:
         async with session.begin_nested():
             account.email, account.email_key, account.updated_at = email, email_key, now
     except IntegrityError as error:
         if constraint_name(error) != EMAIL_CONSTRAINT:
             raise
-        raise CodeRefused from None
-    # Codes on their way to the address that is no longer this account's must not work.
-    await session.execute(
-        delete(VerificationFlow).where(
-            VerificationFlow.account_id == account.id,
-            VerificationFlow.completed_at.is_(None),
-        )
-    )
+        raise AddressTaken from None
+    await verification_flows.conclude_all(session, account.id, now=now)
 
 
 async def _find_undo(
@@ -183,6 +193,11 @@ async def _find_undo(
     if entry is None or policy.is_expired(entry.expires_at, now):
         raise UndoRefused
     return entry
+
+
+async def _void_later_links(session: AsyncSession, entry: EmailChangeUndo) -> None:
+    later = (EmailChangeUndo.account_id == entry.account_id, EmailChangeUndo.id > entry.id)
+    await session.execute(delete(EmailChangeUndo).where(*later))
 
 
 def _token_hash(token: str, keyring: Keyring) -> bytes:

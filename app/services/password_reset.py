@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import crypto
 from app.crypto import Keyring, PasswordHasher
 from app.errors import AppError
-from app.models import Account, EmailChangeUndo, VerificationFlow
+from app.models import Account, VerificationFlow
 from app.services import audit_events, passwords, policy, sessions, verification_flows
 from app.services.auth import Transactions
 from app.services.context import Client, Deployment
@@ -82,11 +82,13 @@ async def reset(
     password_hash = await hasher.hash(new_password)
     async with transactions() as session:
         flow, account = await _find(session, token, keyring=deployment.keyring, now=now)
-        flow.reset_token_hash = None
         await passwords.set_password(
             session, account, password_hash, deployment=deployment, now=now
         )
-        await _end_everything(session, account, flow, now=now)
+        await sessions.end_sessions(session, account.id, now=now)
+        # Also a change of address, which whoever had the old password may have begun. Links to
+        # undo a finished one stay good: the reset may be a thief's.
+        await verification_flows.conclude_all(session, account.id, now=now)
         await audit_events.record(
             session, "password_reset", account_id=account.id, client=client, now=now
         )
@@ -110,20 +112,6 @@ async def _find(
     if expires_at is None or policy.is_expired(expires_at, now):
         raise ResetTokenRefused
     return flow, account
-
-
-async def _end_everything(
-    session: AsyncSession, account: Account, flow: VerificationFlow, *, now: datetime
-) -> None:
-    """Sessions, and pending flows: a change of address begun by whoever had the old password."""
-    await sessions.end_sessions(session, account.id, now=now)
-    mine = VerificationFlow.account_id == account.id
-    await session.execute(delete(VerificationFlow).where(mine, VerificationFlow.id != flow.id))
-    await session.execute(
-        delete(EmailChangeUndo).where(
-            EmailChangeUndo.account_id == account.id, EmailChangeUndo.expires_at <= now
-        )
-    )
 
 
 def _token_hash(token: str, keyring: Keyring) -> bytes:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, delete, select, text
+from sqlalchemy import Row, bindparam, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.crypto import Keyring
@@ -114,6 +114,23 @@ async def drop_rivals(session: AsyncSession, flow: VerificationFlow) -> None:
             VerificationFlow.email_key == flow.email_key,
             VerificationFlow.purpose == flow.purpose,
             VerificationFlow.id != flow.id,
+        )
+    )
+
+
+async def conclude_all(session: AsyncSession, account_id: UUID, *, now: datetime) -> None:
+    """End an account's pending flows, and the resets whose code was entered already.
+
+    They are not deleted: their codes must go on counting, or whoever has an account could mail
+    any number of codes to other people's addresses.
+    """
+    await session.execute(
+        update(VerificationFlow)
+        .where(VerificationFlow.account_id == account_id)
+        .values(
+            completed_at=func.coalesce(VerificationFlow.completed_at, now),
+            reset_token_hash=None,
+            reset_token_expires_at=None,
         )
     )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from app.adapters import embedded_postgres
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 SERVER_CORE, LOAD_CORE = 0, min(1, (os.cpu_count() or 1) - 1)
 
 
