@@ -8,10 +8,12 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
+import asyncpg
 import structlog
 import typer
+from asyncpg.exceptions import ClientConfigurationError
 from fastapi import FastAPI
 
 from app.crypto import Keyring, PasswordHasher
@@ -50,7 +52,9 @@ def serve(
     from app import processes
     from app.migrate import migrate_apart
 
-    with processes.embedded_database(load_settings()) as settings:
+    given = load_settings()
+    processes.check_addresses(given)
+    with processes.embedded_database(given) as settings:
         migrate_apart(_direct_url(settings))
         if demo and asyncio.run(_is_catalogue_empty(settings)):
             processes.run_command(settings, "demo")
@@ -215,14 +219,22 @@ def main() -> None:
     try:
         cli()
     except SettingsError as error:
-        typer.echo(f"multimedia-account: {error}", err=True)
-        sys.exit(2)
+        _give_up(str(error), status=2)
     except AppError as error:
-        reasons = [item["message"] for item in error.errors] or [error.title]
-        typer.echo(f"multimedia-account: {' '.join(reasons)}", err=True)
-        sys.exit(2)
+        _give_up(" ".join(item["message"] for item in error.errors) or error.title, status=2)
+    except ClientConfigurationError as error:
+        _give_up(f"DATABASE_URL: {error}", status=2)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        _give_up(f"the database does not answer: {error}", status=1)
     except KeyboardInterrupt:
         sys.exit(0)
+    except SystemExit as leaving:
+        sys.exit(leaving.code if leaving.code in {None, 0, 2} else 1)  # uvicorn has more
+
+
+def _give_up(reason: str, *, status: int) -> NoReturn:
+    typer.echo(f"multimedia-account: {reason}", err=True)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -60,8 +60,31 @@ def mail_catcher(settings: Settings) -> Iterator[Settings]:
     try:
         yield settings.model_copy(update={"smtp_url": SecretStr(url)})
     finally:
-        address_file.unlink(missing_ok=True)
+        if known_smtp_url(settings) == url:  # not that of a program started after us
+            address_file.unlink(missing_ok=True)
         catcher.stop()
+
+
+def check_addresses(settings: Settings) -> None:
+    """Refuse what no part could use, before any of them starts."""
+    from app.adapters.smtp import parse_smtp_url
+    from app.adapters.storage import StorageError, open_storage
+    from app.http.counters import open_counters
+
+    checks: dict[str, tuple[SecretStr | None, Callable[[str], object]]] = {
+        "SMTP_URL": (settings.smtp_url, parse_smtp_url),
+        "REDIS_URL": (settings.redis_url, open_counters),
+        "STORAGE_URL": (
+            settings.storage_url,
+            lambda url: open_storage(url, default_folder=settings.data_dir / "objects"),
+        ),
+    }
+    for name, (url, check) in checks.items():
+        try:
+            if url is not None:
+                check(url.get_secret_value())
+        except (ValueError, StorageError) as error:
+            raise SettingsError(f"{name}: {error}") from None
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
@@ -144,8 +167,8 @@ def serve_api(settings: Settings, *, workers: int) -> None:
 
         _share_metrics(settings)
         Multiprocess(config, sockets=[config.bind_socket()]).run()
-    else:
-        Server(config).run()
+        return
+    Server(config).run()
 
 
 def _share_metrics(settings: Settings) -> None:

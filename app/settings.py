@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SECRET_KEY_MIN_LENGTH = 32
@@ -33,8 +40,16 @@ def _origin(value: Any) -> Any:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
+def _network(value: Any) -> IpNetwork:
+    try:
+        return ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is not an address or network such as 10.0.0.0/8") from None
+
+
 CommaSeparated = (NoDecode, BeforeValidator(_split_commas))
 Origin = Annotated[str, BeforeValidator(_origin)]
+Network = Annotated[IpNetwork, PlainValidator(_network)]
 
 
 class Settings(BaseSettings):
@@ -44,10 +59,9 @@ class Settings(BaseSettings):
 
     environment: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
     data_dir: Path = Path("var")
     database_url: str | None = None
-    database_read_url: str | None = None
     database_direct_url: str | None = None
     smtp_url: SecretStr | None = None
     mail_from: str = "account@localhost"
@@ -58,7 +72,7 @@ class Settings(BaseSettings):
     app_url: Origin | None = None
     cors_origins: Annotated[tuple[Origin, ...], *CommaSeparated] = ()
     return_to_origins: Annotated[tuple[Origin, ...], *CommaSeparated] = ()
-    trusted_proxies: Annotated[tuple[IpNetwork, ...], *CommaSeparated] = ()
+    trusted_proxies: Annotated[tuple[Network, ...], *CommaSeparated] = ()
     metrics_token: SecretStr | None = None
     rate_limits: Literal["on", "off"] = "on"
 
@@ -146,7 +160,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def _describe(error: Any) -> str:
-    name = ".".join(str(part) for part in error["loc"]).upper()
+    name = str(error["loc"][0]).upper() if error["loc"] else ""
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{name}: {message}" if name else message
 

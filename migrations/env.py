@@ -47,9 +47,11 @@ async def main() -> None:
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda **_: asyncpg.connect(url)
     )
-    async with engine.connect() as connection:
-        await connection.run_sync(run_migrations)
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(run_migrations)
+    finally:
+        await engine.dispose()  # which gives the advisory lock back, also after a failure
 
 
 asyncio.run(main())

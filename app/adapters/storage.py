@@ -145,7 +145,11 @@ _S3_OPTIONS = frozenset({"region", "access_key_id", "secret_access_key", "sessio
 
 
 def content_disposition(filename: str) -> str:
-    """Save under this name (RFC 6266), in ASCII for old clients and in UTF-8 for all others."""
+    """Save under this name (RFC 6266), in ASCII for old clients and in UTF-8 for all others.
+
+    Without the folders that it may name: some clients would save the file there.
+    """
+    filename = filename.replace("\\", "/").rpartition("/")[2].lstrip(".") or "file"
     ascii_name = "".join(
         char if char.isascii() and (char.isalnum() or char in "-_. ") else "_" for char in filename
     )

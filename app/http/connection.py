@@ -189,7 +189,6 @@ class TimedHttpToolsProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._body_is_unread():
             self._pending = 0
-        self._watch()
 
     @override
     def pause_writing(self) -> None:

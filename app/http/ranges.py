@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
+from app.errors import AppError
 from app.http.conditional import not_modified
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
@@ -34,8 +35,11 @@ class ByteRange:
     end: int
 
 
-class Unsatisfiable(Exception):
-    """The range starts behind the end of the file."""
+class RangeNotSatisfiable(AppError):
+    status, code, title = 416, "range_not_satisfiable", "The range starts behind the file's end"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(headers={"Accept-Ranges": "bytes", "Content-Range": f"bytes */{size}"})
 
 
 def parse_range(field: str | None, size: int) -> ByteRange | None:
@@ -51,19 +55,19 @@ def parse_range(field: str | None, size: int) -> ByteRange | None:
     if not first:  # the last so many bytes
         length = min(int(last), size)
         if length == 0:
-            raise Unsatisfiable
+            raise RangeNotSatisfiable(size)
         return ByteRange(size - length, size)
     start = int(first)
     end = min(int(last) + 1, size) if last else size
     if last and int(last) < start:
         return None
     if start >= size:
-        raise Unsatisfiable
+        raise RangeNotSatisfiable(size)
     return ByteRange(start, end)
 
 
 def file_response(method: str, headers: Headers, file: ServedFile, read: ReadRange) -> Response:
-    """Answer a GET or HEAD: 200, 206, 304 or 416."""
+    """Answer a GET or HEAD: 200, 206, 304 or 416 (`RangeNotSatisfiable`)."""
     common = {
         "Accept-Ranges": "bytes",
         "ETag": file.etag,
@@ -73,12 +77,7 @@ def file_response(method: str, headers: Headers, file: ServedFile, read: ReadRan
     }
     if not_modified(headers, file.etag):
         return Response(status_code=304, headers=common)
-    try:
-        part = parse_range(_usable_range(headers, file.etag), file.size)
-    except Unsatisfiable:
-        return Response(
-            status_code=416, headers={**common, "Content-Range": f"bytes */{file.size}"}
-        )
+    part = parse_range(_usable_range(headers, file.etag), file.size)
     status, sent = (206, part) if part else (200, ByteRange(0, file.size))
     if part:
         common["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"

@@ -30,7 +30,7 @@ class SharedCounters(Counters):
     def __init__(self, url: str, *, timeout: timedelta = STORE_TIMEOUT) -> None:
         scheme, _, rest = url.partition("://")
         seconds = timeout.total_seconds()
-        self._store = _redis(f"{_REDIS_SCHEMES.get(scheme, scheme)}://{rest}", seconds)
+        self._store = _redis(f"{_REDIS_SCHEMES.get(scheme, scheme)}://{_with_port(rest)}", seconds)
         self._timeout = seconds
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._paused_until = 0.0
@@ -59,6 +59,13 @@ class SharedCounters(Counters):
         bridge = self._store.bridge
         if isinstance(bridge, RedispyBridge):
             await bridge.storage.aclose()
+
+
+def _with_port(rest: str) -> str:
+    """What follows the scheme, with Redis's port where a host is given without one."""
+    authority, slash, path = rest.partition("/")
+    host = authority.rpartition("@")[2].rpartition("]")[2]
+    return f"{authority}:6379{slash}{path}" if authority and ":" not in host else rest
 
 
 def _redis(url: str, seconds: float) -> RedisStorage:

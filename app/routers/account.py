@@ -32,9 +32,10 @@ from app.schemas.auth import IssuedCodeAnswer
 from app.schemas.verification_codes import ResetGrantAnswer
 from app.services import account as accounts
 from app.services import email_change, passwords
-from app.services.auth import WrongPassword
 from app.services.emails import InvalidEmail, parse_email
+from app.services.login_failures import TooManyFailedLogins
 from app.services.one_time_codes import CodeRefused
+from app.services.reauthentication import WrongPassword
 from app.services.verification_flows import CodeCooldown
 
 router = APIRouter(
@@ -43,7 +44,9 @@ router = APIRouter(
     route_class=StrictJsonRoute,
 )
 NEEDS_LOGIN = refusals(LoginRequired, InvalidToken)
-NEEDS_PASSWORD = refusals(LoginRequired, InvalidToken, WrongPassword, HashingBusy)
+NEEDS_PASSWORD = refusals(
+    LoginRequired, InvalidToken, WrongPassword, TooManyFailedLogins, HashingBusy
+)
 
 
 @router.get("", response_model=AccountAnswer, responses=NEEDS_LOGIN)
@@ -141,6 +144,7 @@ async def request_email_change(
     caller: CurrentAccount,
     transactions: Transactions,
     hasher: HasherDep,
+    client: CurrentClient,
     deployment: DeploymentDep,
     now: Now,
 ) -> IssuedCodeAnswer:
@@ -151,6 +155,7 @@ async def request_email_change(
         caller=caller,
         new_email=parse_email(body.new_email, pointer="/new_email"),
         password=body.password,
+        client=client,
         deployment=deployment,
         now=now,
     )

@@ -36,6 +36,7 @@ from app.services import auth, password_reset, passwords, registration, sessions
 from app.services.context import Device
 from app.services.emails import InvalidEmail, parse_email
 from app.services.login_failures import TooManyFailedLogins
+from app.services.refresh_tokens import InvalidRefreshToken
 from app.services.return_to import ReturnToNotAllowed, check_return_to
 from app.services.verification_flows import CodeCooldown
 
@@ -126,7 +127,7 @@ async def login(
 @router.post(
     "/refresh",
     responses=refusals(
-        sessions.InvalidRefreshToken,
+        InvalidRefreshToken,
         sessions.RefreshTokenReused,
         LoginRequired,
         cookies.OriginNotAllowed,
@@ -160,6 +161,7 @@ async def logout(
     request: Request,
     response: Response,
     session: SessionDep,
+    client: CurrentClient,
     settings: SettingsDep,
     deployment: DeploymentDep,
     now: Now,
@@ -173,7 +175,7 @@ async def logout(
         cookies.clear_refresh_cookie(response)
         token = cookie
     if token is not None:
-        await sessions.end_by_refresh_token(session, token, keyring=deployment.keyring, now=now)
+        await sessions.log_out(session, token, client=client, keyring=deployment.keyring, now=now)
 
 
 @router.post(

@@ -48,8 +48,9 @@ async def get_readiness(
 
 @router.get("/metrics", response_class=Response, include_in_schema=False)
 async def get_metrics(request: Request, settings: SettingsDep) -> Response:
-    """Prometheus metrics: with METRICS_TOKEN, or without one from this host alone."""
+    """Prometheus metrics: with METRICS_TOKEN; without one only in development, for this host."""
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
-    if token is None and not (request.client and is_loopback(request.client.host)):
+    is_local = request.client is not None and is_loopback(request.client.host)
+    if token is None and (settings.is_production or not is_local):
         raise NotFound
     return metrics_response(request, token=token)

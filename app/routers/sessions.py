@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.crypto import InvalidToken
-from app.deps import CurrentAccount, Now, SessionDep
+from app.deps import CurrentAccount, CurrentClient, Now, SessionDep
 from app.errors import LoginRequired, NotFound
 from app.http.openapi import refusals
 from app.http.strict_json import StrictJsonRoute
@@ -41,14 +41,22 @@ async def list_sessions(caller: CurrentAccount, session: SessionDep, now: Now) -
 
 
 @router.delete("", status_code=204)
-async def end_other_sessions(caller: CurrentAccount, session: SessionDep, now: Now) -> None:
+async def end_other_sessions(
+    caller: CurrentAccount, session: SessionDep, client: CurrentClient, now: Now
+) -> None:
     """Log out everywhere else."""
-    await sessions.end_sessions(session, caller.account_id, now=now, keep=caller.session_id)
+    await sessions.end_other_sessions(
+        session, caller.account_id, caller.session_id, client=client, now=now
+    )
 
 
 @router.delete("/{session_id}", status_code=204, responses=refusals(NotFound))
 async def end_session(
-    session_id: UUID, caller: CurrentAccount, session: SessionDep, now: Now
+    session_id: UUID,
+    caller: CurrentAccount,
+    session: SessionDep,
+    client: CurrentClient,
+    now: Now,
 ) -> None:
     """Log one device out; its access tokens stop at once."""
-    await sessions.end_session(session, caller.account_id, session_id, now=now)
+    await sessions.end_session(session, caller.account_id, session_id, client=client, now=now)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, inspect, select, update
+from sqlalchemy import ColumnElement, Select, delete, inspect, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.crypto import Keyring, PasswordHasher
@@ -15,6 +15,8 @@ from app.models import (
     Base,
     Download,
     EmailChangeUndo,
+    FailedCodes,
+    IdempotencyKey,
     LoginFailures,
     OutboxMail,
     Rendition,
@@ -22,7 +24,7 @@ from app.models import (
     VerificationCode,
     VerificationFlow,
 )
-from app.services import audit_events, auth, mail_outbox
+from app.services import audit_events, mail_outbox, reauthentication
 from app.services.auth import Caller, Transactions
 from app.services.context import Client, Deployment
 from app.services.verification_flows import address_hash
@@ -30,7 +32,7 @@ from app.services.verification_flows import address_hash
 # Hashes and keys say nothing about a person and would only help whoever steals the document.
 _NOT_EXPORTED = frozenset(
     {"password_hash", "secret", "token_hash", "code_hash", "reset_token_hash", "sealed"}
-    | {"address_hash", "email_key", "counter"}
+    | {"address_hash", "scope", "email_key", "counter", "request_hash", "sealed_answer"}
 )
 
 
@@ -43,7 +45,7 @@ async def update_profile(
     now: datetime,
 ) -> Account:
     """Apply a merge patch (RFC 7396): absent fields stay, null ones are emptied."""
-    account = await auth.own_account(session, account_id)
+    account = await reauthentication.own_account(session, account_id)
     for name, value in changes.items():
         setattr(account, name, value)
     if changes:
@@ -61,7 +63,7 @@ async def update_profile(
 
 async def export(session: AsyncSession, account_id: UUID, *, keyring: Keyring) -> dict[str, Any]:
     """Everything held about a person (GDPR, articles 15 and 20), as one document."""
-    account = await auth.own_account(session, account_id)
+    account = await reauthentication.own_account(session, account_id)
     hashed = address_hash(account.email_key, keyring)
     mine = VerificationFlow.account_id == account_id
     flow_ids = select(VerificationFlow.id).where(mine)
@@ -75,6 +77,8 @@ async def export(session: AsyncSession, account_id: UUID, *, keyring: Keyring) -
             EmailChangeUndo.account_id == account_id
         ),
         "login_failures": select(LoginFailures).where(LoginFailures.address_hash == hashed),
+        "failed_codes": select(FailedCodes).where(FailedCodes.scope == hashed),
+        "idempotency_keys": select(IdempotencyKey).where(IdempotencyKey.caller == str(account_id)),
         "mails": select(OutboxMail).where(OutboxMail.account_id == account_id),
         "audit_events": select(AuditEvent).where(AuditEvent.subject == str(account_id)),
     }
@@ -97,11 +101,19 @@ async def erase(
     now: datetime,
 ) -> None:
     """Delete the account, now and not later; its downloads stay as bare counts."""
-    checked_hash = await auth.check_password(
-        transactions, hasher, account_id=caller.account_id, password=password
+    checked_hash = await reauthentication.check_password(
+        transactions,
+        hasher,
+        account_id=caller.account_id,
+        password=password,
+        client=client,
+        deployment=deployment,
+        now=now,
     )
     async with transactions() as session:
-        account = await auth.own_account(session, caller.account_id, checked_hash=checked_hash)
+        account = await reauthentication.own_account(
+            session, caller.account_id, checked_hash=checked_hash
+        )
         await _forget_address(session, account, keyring=deployment.keyring, now=now)
         # The farewell is sealed in the outbox; with its sending the last copy of the address goes.
         await mail_outbox.notify(
@@ -118,15 +130,28 @@ async def erase(
 async def _forget_address(
     session: AsyncSession, account: Account, *, keyring: Keyring, now: datetime
 ) -> None:
-    """Drop what is kept by the address alone: pending registrations, counters, unsent mail."""
+    """Drop what no foreign key ties to the account: by its address, as its caller, unsent."""
     hashed = address_hash(account.email_key, keyring)
-    await session.execute(
-        delete(VerificationFlow).where(VerificationFlow.email_key == account.email_key)
+    flows = or_(
+        VerificationFlow.email_key == account.email_key, VerificationFlow.account_id == account.id
     )
+    await _cancel_unsent_mails(session, account.id, flows, now=now)
+    await session.execute(delete(VerificationFlow).where(flows))
     await session.execute(delete(LoginFailures).where(LoginFailures.address_hash == hashed))
-    unsent = (OutboxMail.account_id == account.id, OutboxMail.state == "pending")
-    cancelled = {"state": "cancelled", "sealed": None, "finished_at": now}
-    await session.execute(update(OutboxMail).where(*unsent).values(cancelled))
+    await session.execute(delete(FailedCodes).where(FailedCodes.scope == hashed))
+    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.caller == str(account.id)))
+
+
+async def _cancel_unsent_mails(
+    session: AsyncSession, account_id: UUID, flows: ColumnElement[bool], *, now: datetime
+) -> None:
+    codes = select(VerificationCode.id).join(VerificationFlow).where(flows)
+    await session.execute(
+        update(OutboxMail)
+        .where(OutboxMail.state.in_(["pending", "sending"]))
+        .where(or_(OutboxMail.account_id == account_id, OutboxMail.code_id.in_(codes)))
+        .values(state="cancelled", sealed=None, finished_at=now)
+    )
 
 
 async def _downloads(session: AsyncSession, account_id: UUID) -> Sequence[dict[str, Any]]:

@@ -49,7 +49,9 @@ async def pseudonymise(session: AsyncSession, account_id: UUID, *, keyring: Keyr
         update(AuditEvent).where(mine).values(subject=pseudonym, network=None, details={})
     )
     await session.execute(
-        update(AuditEvent).where(AuditEvent.actor_id == account_id).values(actor_id=None)
+        update(AuditEvent)
+        .where(AuditEvent.actor_id == account_id)
+        .values(actor_id=None, network=None)
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import crypto
 from app.crypto import AccessClaims, InvalidToken, Keyring, PasswordHasher
-from app.errors import AppError, FieldError
+from app.errors import AppError
 from app.models import Account, Session
 from app.services import audit_events, login_failures, sessions
 from app.services.context import Client, Deployment, Device
@@ -38,11 +38,6 @@ class InvalidCredentials(AppError):
 
 class AccountSuspended(AppError):
     status, code, title = 403, "account_suspended", "This account is suspended"
-    keep_changes = True
-
-
-class WrongPassword(AppError):
-    status, code, title = 403, "wrong_password", "The current password is wrong"
     keep_changes = True
 
 
@@ -89,7 +84,10 @@ async def login(
         rehashed = await hasher.hash(password)
     async with transactions() as session:
         if account is None or not matches:
-            await _record_failure(session, account, hashed, client, now)
+            account_id = account.id if account else None
+            await login_failures.record_failure(
+                session, hashed, client, account_id=account_id, now=now
+            )
             raise InvalidCredentials
         if deployment.limits_on:
             await login_failures.take_back(session, hashed, client.network)
@@ -135,38 +133,6 @@ async def authenticate(reader: Reader, claims: AccessClaims, *, now: datetime) -
     if row is None:
         raise InvalidToken
     return Caller(row, claims.session_id)
-
-
-async def own_account(
-    session: AsyncSession, account_id: UUID, *, checked_hash: str | None = None
-) -> Account:
-    """The caller's account, locked: it may have been erased, or its password reset, meanwhile."""
-    account = await session.get(Account, account_id, with_for_update=True)
-    if account is None:
-        raise InvalidToken
-    if checked_hash is not None and account.password_hash != checked_hash:
-        raise WrongPassword
-    return account
-
-
-async def check_password(
-    transactions: Transactions,
-    hasher: PasswordHasher,
-    *,
-    account_id: UUID,
-    password: str,
-    pointer: str = "/password",
-) -> str:
-    """Ask for the password again before something grave (ASVS 7.5.1).
-
-    Returns the hash that it matched, by which `own_account` tells whether it still holds.
-    """
-    async with transactions() as session:
-        stored = await session.scalar(select(Account.password_hash).where(Account.id == account_id))
-    if stored is None or not await hasher.verify(password, stored):
-        title = WrongPassword.title
-        raise WrongPassword(errors=[FieldError(pointer=pointer, code="wrong", message=title)])
-    return stored
 
 
 def device_mark(account_id: UUID, keyring: Keyring) -> str:
@@ -227,16 +193,3 @@ async def _is_known_device(
         return True
     earlier = exists().where(Session.account_id == account.id, Session.network == client.network)
     return bool(await session.scalar(select(earlier)))
-
-
-async def _record_failure(
-    session: AsyncSession, account: Account | None, hashed: bytes, client: Client, now: datetime
-) -> None:
-    await login_failures.record_failure(session, hashed, client.network, now=now)
-    await audit_events.record(
-        session,
-        "login_failed",
-        account_id=account.id if account else None,
-        client=client,
-        now=now,
-    )

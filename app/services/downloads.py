@@ -81,7 +81,7 @@ async def prepare(
     url = await presigner.presigned_url(rendition.object_key, lifetime=lifetime)
     if url is None:
         ticket = _ticket(rendition.id, account_id, expires_at, keyring)
-        url = f"{base_url}/v1/files/{ticket}/{quote(rendition.filename, safe='')}"
+        url = f"{base_url}/v1/files/{ticket}/{_url_name(rendition.filename)}"
     return DownloadLink(
         url=url,
         expires_at=expires_at,
@@ -138,6 +138,11 @@ async def _find(session: AsyncSession, reference: str, name: str) -> Rendition:
         raise NotFound
     rendition: Rendition = row.Rendition
     return rendition
+
+
+def _url_name(filename: str) -> str:
+    """The end of the address, for people alone: one segment, which clients leave as it is."""
+    return quote(filename.replace("/", "_").lstrip(".") or "file", safe="")
 
 
 def _ticket(rendition_id: UUID, account_id: UUID, expires_at: datetime, keyring: Keyring) -> str:

@@ -12,11 +12,11 @@ from app.errors import AppError
 from app.models import Account, EmailChangeUndo, VerificationFlow
 from app.services import (
     audit_events,
-    auth,
     mail_outbox,
     one_time_codes,
     password_reset,
     policy,
+    reauthentication,
     sessions,
     verification_flows,
 )
@@ -47,17 +47,24 @@ async def request(
     caller: Caller,
     new_email: EmailAddress,
     password: str,
+    client: Client,
     deployment: Deployment,
     now: datetime,
 ) -> IssuedCode:
     """Mail a code to the new address; whether that has an account already stays unsaid."""
-    checked_hash = await auth.check_password(
-        transactions, hasher, account_id=caller.account_id, password=password
+    checked_hash = await reauthentication.check_password(
+        transactions,
+        hasher,
+        account_id=caller.account_id,
+        password=password,
+        client=client,
+        deployment=deployment,
+        now=now,
     )
     async with transactions() as session:
         hashed = verification_flows.address_hash(new_email.key, deployment.keyring)
         await verification_flows.lock_address(session, hashed)  # before the account, as in verify
-        await auth.own_account(session, caller.account_id, checked_hash=checked_hash)
+        await reauthentication.own_account(session, caller.account_id, checked_hash=checked_hash)
         return await verification_flows.start(
             session,
             "email_change",
@@ -81,7 +88,7 @@ async def verify(
     """Take the new address on, and mail the old one a notice with a link to undo it."""
     flow = await _newest_flow(session, caller)
     await one_time_codes.redeem_code(session, flow, code, deployment=deployment, now=now)
-    account = await auth.own_account(session, caller.account_id)
+    account = await reauthentication.own_account(session, caller.account_id)
     try:
         async with session.begin_nested():  # no notice of a change that did not happen
             await _notify_old_address(session, account, deployment=deployment, now=now)

@@ -31,7 +31,8 @@ async def check_parts(
     revision = await _attempt(reader.fetchrow("SELECT version_num FROM alembic_version"))
     waiting = await _attempt(reader.fetchrow(_OLDEST_WAITING_MAIL, now - MAIL_DELAY_TOLERATED))
     storage = await _attempt(check_storage())
-    is_migrated = not isinstance(revision, Exception) and revision["version_num"] == (
+    # A newer one is fine: its migrations were made for this release to go on (ids are dates).
+    is_migrated = not isinstance(revision, Exception) and revision["version_num"] >= (
         expected_revision
     )
     mails_flow = not isinstance(waiting, Exception) and not waiting["is_late"]

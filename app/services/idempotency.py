@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import crypto
-from app.crypto import Keyring
+from app.crypto import Keyring, UnsealError
 from app.errors import AppError
 from app.models import IdempotencyKey
 from app.services import policy
@@ -69,7 +69,10 @@ async def claim(
         raise IdempotencyKeyRunning(retry_after=policy.IDEMPOTENCY_LEASE)
     if not crypto.equal(stored.request_hash, wanted.request_hash):
         raise IdempotencyKeyReused
-    body = json.loads(keyring.unseal("idempotency", stored.sealed_answer or b""))
+    try:
+        body = json.loads(keyring.unseal("idempotency", stored.sealed_answer or b""))
+    except UnsealError:  # kept under an earlier SECRET_KEY
+        raise IdempotencyKeyReused from None
     return StoredAnswer(stored.status or 200, body)
 
 

@@ -5,14 +5,16 @@ the delay is 30 s at most and does not touch a device that logged in before (ASV
 """
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from sqlalchemy import case, func, update
+from sqlalchemy import case, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import AppError
 from app.models import LoginFailures
-from app.services import policy
+from app.services import audit_events, policy
+from app.services.context import Client
 
 ANYWHERE = "*"
 
@@ -51,20 +53,43 @@ def remaining_delay(anywhere: LoginFailures, now: datetime) -> timedelta:
 
 
 async def record_failure(
-    session: AsyncSession, address_hash: bytes, network: str, *, now: datetime
+    session: AsyncSession,
+    address_hash: bytes,
+    client: Client,
+    *,
+    account_id: UUID | None,
+    now: datetime,
 ) -> None:
-    """Note when the attempt failed; it is counted already."""
-    await _update(session, address_hash, network, last_failed_at=now)
+    """Note when the attempt failed, also in the audit trail; it is counted already."""
+    await session.execute(
+        update(LoginFailures)
+        .where(LoginFailures.address_hash == address_hash)
+        .where(LoginFailures.network.in_([client.network, ANYWHERE]))
+        .values(last_failed_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    await audit_events.record(
+        session, "login_failed", account_id=account_id, client=client, now=now
+    )
 
 
 async def take_back(session: AsyncSession, address_hash: bytes, network: str) -> None:
-    """Uncount one attempt that did not fail: it succeeded, or no password was checked.
+    """Uncount an attempt that succeeded, and only this one: earlier failures stay."""
+    values = {"address_hash": address_hash, "networks": [network, ANYWHERE]}
+    await session.execute(_TAKE_BACK, values)
 
-    Earlier failures stay. Without this, trying again too early would prolong the wait.
-    """
-    await _update(
-        session, address_hash, network, failures=func.greatest(LoginFailures.failures - 1, 0)
+
+# A counter that says nothing any more is not kept: it would only tell who was here.
+_TAKE_BACK = text("""
+    WITH forgotten AS (
+        DELETE FROM login_failures
+         WHERE address_hash = :address_hash AND network = ANY(:networks)
+           AND failures <= 1 AND blocks = 0
     )
+    UPDATE login_failures SET failures = failures - 1
+     WHERE address_hash = :address_hash AND network = ANY(:networks)
+       AND failures >= 1 AND NOT (failures <= 1 AND blocks = 0)
+""")
 
 
 async def _count(
@@ -87,15 +112,3 @@ async def _count(
         statement.returning(LoginFailures), execution_options={"populate_existing": True}
     )
     return {counter.network: counter for counter in counters}
-
-
-async def _update(
-    session: AsyncSession, address_hash: bytes, network: str, **values: object
-) -> None:
-    await session.execute(
-        update(LoginFailures)
-        .where(LoginFailures.address_hash == address_hash)
-        .where(LoginFailures.network.in_([network, ANYWHERE]))
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.crypto import PasswordHasher
 from app.errors import FieldError, InvalidInput
 from app.models import Account
-from app.services import audit_events, auth, mail_outbox, policy, sessions
+from app.services import audit_events, mail_outbox, policy, reauthentication, sessions
 from app.services.auth import Caller, Transactions
 from app.services.context import Client, Deployment
 
@@ -51,16 +51,21 @@ async def change(
 ) -> None:
     """Replace the password, end all other sessions and tell the owner."""
     check(new_password, email=caller.account["email"], pointer="/new_password")
-    checked_hash = await auth.check_password(
+    checked_hash = await reauthentication.check_password(
         transactions,
         hasher,
         account_id=caller.account_id,
         password=current_password,
+        client=client,
+        deployment=deployment,
+        now=now,
         pointer="/current_password",
     )
     password_hash = await hasher.hash(new_password)
     async with transactions() as session:
-        account = await auth.own_account(session, caller.account_id, checked_hash=checked_hash)
+        account = await reauthentication.own_account(
+            session, caller.account_id, checked_hash=checked_hash
+        )
         await set_password(session, account, password_hash, deployment=deployment, now=now)
         await sessions.end_sessions(session, account.id, now=now, keep=caller.session_id)
         await audit_events.record(

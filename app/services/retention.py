@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     ColumnElement,
     CursorResult,
-    Date,
-    cast,
     delete,
+    exists,
     inspect,
     select,
     text,
@@ -24,6 +23,7 @@ from app.models import (
     OutboxMail,
     Session,
     StoredSigningKey,
+    VerificationCode,
     VerificationFlow,
 )
 from app.models.base import Base
@@ -36,18 +36,27 @@ BATCH = 1000
 def _expired(now: datetime) -> dict[type[Base], ColumnElement[bool]]:
     return {
         # Codes go with their flows.
-        VerificationFlow: VerificationFlow.created_at < now - policy.KEEP_PENDING_FLOW,
+        VerificationFlow: _is_over(now),
         Session: (Session.expires_at < now - policy.KEEP_ENDED_SESSION)
         | (Session.ended_at < now - policy.KEEP_ENDED_SESSION)
         | (Session.last_used_at < now - policy.REFRESH_IDLE_LIFETIME - policy.KEEP_ENDED_SESSION),
         EmailChangeUndo: EmailChangeUndo.expires_at < now,
         OutboxMail: OutboxMail.finished_at < now - policy.KEEP_FINISHED_MAIL,
-        FailedCodes: FailedCodes.day < cast(now - policy.KEEP_FAILED_CODE_COUNTS, Date),
+        FailedCodes: FailedCodes.day < (now - policy.KEEP_FAILED_CODE_COUNTS).date(),
         LoginFailures: LoginFailures.window_started_at < now - policy.KEEP_LOGIN_FAILURES,
         IdempotencyKey: IdempotencyKey.created_at < now - policy.KEEP_IDEMPOTENCY_KEY,
         AuditEvent: AuditEvent.occurred_at < now - policy.KEEP_AUDIT_EVENT,
         StoredSigningKey: StoredSigningKey.retires_at < now,
     }
+
+
+def _is_over(now: datetime) -> ColumnElement[bool]:
+    """A flow's term begins again with each code: its mail may wait, or its reset be under way."""
+    since = now - policy.KEEP_PENDING_FLOW
+    later_code = exists().where(
+        VerificationCode.flow_id == VerificationFlow.id, VerificationCode.issued_at >= since
+    )
+    return (VerificationFlow.created_at < since) & ~later_code
 
 
 Table = type[Base]

@@ -4,7 +4,6 @@ The nth refresh token of a session is derived from the session's secret and n, s
 and a successor can be given out again to a phone that lost the answer in a tunnel.
 """
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,16 +17,11 @@ from app import crypto
 from app.crypto import Keyring
 from app.errors import AppError, NotFound
 from app.models import Account, Session
-from app.services import audit_events, mail_outbox, policy
+from app.services import audit_events, mail_outbox, policy, refresh_tokens
 from app.services.context import Client, Deployment, Device, Transport
+from app.services.refresh_tokens import InvalidRefreshToken
 
 SECRET_BYTES = 32
-_PREFIX = "mmr_"
-_TOKEN = struct.Struct(">16sI32s")
-
-
-class InvalidRefreshToken(AppError):
-    status, code, title = 401, "invalid_refresh_token", "This session is over; log in again"
 
 
 class RefreshTokenReused(AppError):
@@ -74,7 +68,7 @@ async def open_session(
         "others": policy.MAX_SESSIONS_PER_ACCOUNT - 1,
     }
     await session.execute(_OPEN, values)
-    token = _refresh_token(session_id, secret, 0, keyring)
+    token = refresh_tokens.derive(session_id, secret, 0, keyring)
     return OpenedSession(session_id, account, device.transport, token, expires_at)
 
 
@@ -117,7 +111,7 @@ async def refresh(
     if account.suspended_at is not None:
         raise InvalidRefreshToken
     transport: Transport = "cookie" if family.transport == "cookie" else "bearer"
-    successor = _refresh_token(family.id, family.secret, presented + 1, deployment.keyring)
+    successor = refresh_tokens.derive(family.id, family.secret, presented + 1, deployment.keyring)
     return OpenedSession(family.id, account, transport, successor, family.expires_at)
 
 
@@ -130,12 +124,31 @@ async def list_sessions(
 
 
 async def end_session(
-    session: AsyncSession, account_id: UUID, session_id: UUID, *, now: datetime
+    session: AsyncSession, account_id: UUID, session_id: UUID, *, client: Client, now: datetime
 ) -> None:
     """End one session; its access tokens stop with it."""
     ended = await _end(session, Session.id == session_id, account_id=account_id, now=now)
     if not ended:
         raise NotFound
+    details = {"session_id": str(session_id)}
+    await audit_events.record(
+        session, "session_ended", account_id=account_id, client=client, now=now, details=details
+    )
+
+
+async def end_other_sessions(
+    session: AsyncSession, account_id: UUID, current: UUID, *, client: Client, now: datetime
+) -> None:
+    """Log out everywhere but here."""
+    details = {"count": await end_sessions(session, account_id, now=now, keep=current)}
+    await audit_events.record(
+        session,
+        "other_sessions_ended",
+        account_id=account_id,
+        client=client,
+        now=now,
+        details=details,
+    )
 
 
 async def end_sessions(
@@ -146,17 +159,19 @@ async def end_sessions(
     return await _end(session, condition, account_id=account_id, now=now)
 
 
-async def end_by_refresh_token(
-    session: AsyncSession, token: str, *, keyring: Keyring, now: datetime
-) -> UUID | None:
-    """Log out with nothing but a refresh token; an unknown one is as good as logged out."""
+async def log_out(
+    session: AsyncSession, token: str, *, client: Client, keyring: Keyring, now: datetime
+) -> None:
+    """End the session of a refresh token; an unknown or ended one is as good as logged out."""
     try:
         family, _ = await _find_family(session, token, keyring)
     except InvalidRefreshToken:
-        return None
+        return
     if family.ended_at is None:
         family.ended_at = now
-    return family.account_id
+        await audit_events.record(
+            session, "logout", account_id=family.account_id, client=client, now=now
+        )
 
 
 def expiry(entry: Session) -> datetime:
@@ -166,29 +181,15 @@ def expiry(entry: Session) -> datetime:
 
 async def _find_family(session: AsyncSession, token: str, keyring: Keyring) -> tuple[Session, int]:
     """The session of a genuine token, locked, and the token's number in it."""
-    session_id, counter, _ = _parse(token)
+    session_id, counter = refresh_tokens.parse(token)
     query = select(Session).where(Session.id == session_id).with_for_update()
     family = await session.scalar(query.execution_options(populate_existing=True))
     if family is None or counter > family.counter:
         raise InvalidRefreshToken
-    expected = _refresh_token(family.id, family.secret, counter, keyring)
+    expected = refresh_tokens.derive(family.id, family.secret, counter, keyring)
     if not crypto.equal(token.encode(), expected.encode()):
         raise InvalidRefreshToken
     return family, counter
-
-
-def _parse(token: str) -> tuple[UUID, int, bytes]:
-    try:
-        raw = crypto.base64url_decode(token.removeprefix(_PREFIX))
-        session_id, counter, mac = _TOKEN.unpack(raw)
-    except (ValueError, struct.error):
-        raise InvalidRefreshToken from None
-    return UUID(bytes=session_id), counter, mac
-
-
-def _refresh_token(session_id: UUID, secret: bytes, counter: int, keyring: Keyring) -> str:
-    mac = keyring.digest("refresh-token", secret, counter.to_bytes(4))
-    return _PREFIX + crypto.base64url(_TOKEN.pack(session_id.bytes, counter, mac))
 
 
 def _live(account_id: UUID, now: datetime) -> tuple[ColumnElement[bool], ...]:

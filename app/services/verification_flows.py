@@ -15,14 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.crypto import Keyring
 from app.errors import AppError, NotFound
-from app.models import Account, VerificationCode, VerificationFlow
-from app.services import mail_outbox, one_time_codes, policy
+from app.models import VerificationCode, VerificationFlow
+from app.services import code_mails, one_time_codes, policy
 from app.services.context import Deployment
 from app.services.emails import EmailAddress
-from app.services.one_time_codes import CodeRefused, DrawnCode
+from app.services.one_time_codes import CodeRefused
 
 Purpose = Literal["registration", "password_reset", "email_change"]
-_PAGES = {"registration": "verify", "password_reset": "reset", "email_change": "verify"}
 
 
 class CodeCooldown(AppError):
@@ -173,7 +172,7 @@ async def _send_code(
         await session.execute(_CLOSE, {"of_flow": flow.id, "now": now})
     code, drawn = await one_time_codes.issue(session, flow, keyring=deployment.keyring, now=now)
     told_today = bool(sent) and deployment.limits_on
-    await _mail(
+    await code_mails.write(
         session, flow, code.id, drawn, deployment=deployment, told_today=told_today, now=now
     )
     return IssuedCode(flow.id, flow.email, code.expires_at, now + policy.CODE_COOLDOWN)
@@ -214,47 +213,3 @@ def _refuse_too_soon(
         allowed_at = max(allowed_at, of_flow[-1] + policy.CODE_COOLDOWN)
     if allowed_at > now:
         raise CodeCooldown(retry_after=allowed_at - now)
-
-
-async def _mail(
-    session: AsyncSession,
-    flow: VerificationFlow,
-    code_id: UUID,
-    drawn: DrawnCode,
-    *,
-    deployment: Deployment,
-    told_today: bool,
-    now: datetime,
-) -> None:
-    """Mail the code, or a notice where this address must not get one.
-
-    An account's mail goes to its stored address: two spellings may share a key (RFC 8264).
-    """
-    owner = (await session.execute(_OWNER, {"email_key": flow.email_key})).one_or_none()
-    kind = _mail_kind(flow.purpose, has_account=owner is not None)
-    params = {"link": f"{deployment.links_url}/{_PAGES[flow.purpose]}"}
-    carries_code = kind in mail_outbox.KINDS_WITH_CODE
-    if carries_code:
-        params |= {"code": drawn.code, "token": drawn.token}
-    await mail_outbox.enqueue(
-        session,
-        kind=kind,
-        to=owner.email if owner else flow.email,
-        locale=owner.locale if owner else flow.locale,
-        params=params,
-        keyring=deployment.keyring,
-        now=now,
-        code_id=code_id if carries_code else None,
-        suppressed=told_today and kind == "no_account",
-    )
-
-
-_OWNER = select(Account.email, Account.locale).where(Account.email_key == bindparam("email_key"))
-
-
-def _mail_kind(purpose: str, *, has_account: bool) -> mail_outbox.MailKind:
-    if purpose == "registration":
-        return "account_exists" if has_account else "registration_code"
-    if purpose == "password_reset":
-        return "password_reset_code" if has_account else "no_account"
-    return "email_taken" if has_account else "email_change_code"

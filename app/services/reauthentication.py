@@ -1,0 +1,66 @@
+"""Asking for the password again before something grave (ASVS 7.5.1)."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.crypto import InvalidToken, PasswordHasher
+from app.errors import AppError, FieldError
+from app.models import Account
+from app.services import login_failures
+from app.services.auth import Transactions
+from app.services.context import Client, Deployment
+from app.services.verification_flows import address_hash
+
+
+class WrongPassword(AppError):
+    status, code, title = 403, "wrong_password", "The current password is wrong"
+    keep_changes = True
+
+
+async def own_account(
+    session: AsyncSession, account_id: UUID, *, checked_hash: str | None = None
+) -> Account:
+    """The caller's account, locked: it may have been erased, or its password reset, meanwhile."""
+    account = await session.get(Account, account_id, with_for_update=True)
+    if account is None:
+        raise InvalidToken
+    if checked_hash is not None and account.password_hash != checked_hash:
+        raise WrongPassword
+    return account
+
+
+async def check_password(
+    transactions: Transactions,
+    hasher: PasswordHasher,
+    *,
+    account_id: UUID,
+    password: str,
+    client: Client,
+    deployment: Deployment,
+    now: datetime,
+    pointer: str = "/password",
+) -> str:
+    """Ask for the password again; wrong ones count like failed log-ins.
+
+    Returns the hash that it matched, by which `own_account` tells whether it still holds.
+    """
+    async with transactions() as session:
+        account = await session.get(Account, account_id)
+        if account is None:
+            raise InvalidToken
+        hashed = address_hash(account.email_key, deployment.keyring)
+        if deployment.limits_on:
+            await login_failures.begin_attempt(session, hashed, client.network, now=now)
+    matches = await hasher.verify(password, account.password_hash)
+    async with transactions() as session:
+        if not matches:
+            await login_failures.record_failure(
+                session, hashed, client, account_id=account_id, now=now
+            )
+            title = WrongPassword.title
+            raise WrongPassword(errors=[FieldError(pointer=pointer, code="wrong", message=title)])
+        if deployment.limits_on:
+            await login_failures.take_back(session, hashed, client.network)
+    return account.password_hash
