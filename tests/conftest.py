@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker
 
-from app import deps
+from app import crypto, deps
 from app.adapters import embedded_postgres
 from app.adapters.storage import open_storage
 from app.crypto import AccessTokens, Keyring, PasswordHasher
@@ -152,7 +152,11 @@ def keyring() -> Keyring:
 
 @pytest.fixture(scope="session")
 def hasher(keyring: Keyring) -> Iterator[PasswordHasher]:
-    hasher = PasswordHasher(keyring, threads=2)
+    """argon2id at a thousandth of its cost, which no rule but those of test_crypto.py minds."""
+    with pytest.MonkeyPatch.context() as cheap:
+        cheap.setattr(crypto, "ARGON2_MEMORY_KIB", 64)
+        cheap.setattr(crypto, "ARGON2_PASSES", 1)
+        hasher = PasswordHasher(keyring, threads=2)
     yield hasher
     hasher.close()
 

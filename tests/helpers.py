@@ -4,7 +4,7 @@ import itertools
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from fastapi import FastAPI
@@ -12,11 +12,12 @@ from sqlalchemy import select
 
 from app.crypto import Keyring
 from app.db import Database
-from app.models import Account, OutboxMail
+from app.models import Account, AuditEvent, Base, OutboxMail
 
 PASSWORD = "Correct-Horse-7-Battery"
 NEW_PASSWORD = "Another-Staple-8-Harbour"
 _hosts = itertools.count(1)
+Row = TypeVar("Row", bound=Base)
 
 
 @dataclass
@@ -113,3 +114,15 @@ async def make_admin(database: Database, email: str) -> None:
     async with database.transaction() as session:
         account = (await session.scalars(select(Account).where(Account.email == email))).one()
         account.role = "admin"
+
+
+async def rows(database: Database, table: type[Row]) -> list[Row]:
+    """All rows of a table, as they are stored now."""
+    async with database.transaction() as session:
+        return list(await session.scalars(select(table)))
+
+
+async def audited(database: Database) -> list[str]:
+    """The actions in the audit trail, oldest first."""
+    events = await rows(database, AuditEvent)
+    return [event.action for event in sorted(events, key=lambda event: event.id)]

@@ -96,6 +96,14 @@ async def test_answer_of_the_application_gives_way_to_the_refusal() -> None:
     assert isinstance(reader.failure, BodyTooLarge)
 
 
+async def test_failures_of_the_application_stay_its_own() -> None:
+    async def fails(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        await messages_of(BodyLimitsMiddleware(fails), http_scope(method="POST", headers=CHUNKED))
+
+
 async def test_body_that_stalls_is_a_timeout_and_the_end_of_the_connection() -> None:
     with pytest.raises(RequestTimeout) as refusal:
         await send_body(Reader(), body(b"x", complete=False), limit=BodyLimit(stall=SOON))

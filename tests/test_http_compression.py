@@ -76,6 +76,11 @@ async def test_client_gets_the_best_encoding_that_it_takes(accept: str, encoding
     assert plain == TEXT
 
 
+async def test_five_hundred_bytes_are_worth_it() -> None:
+    response = await ask(size="500")
+    assert response.headers["content-encoding"] == "gzip"
+
+
 async def test_tag_survives() -> None:
     assert (await ask()).headers["etag"] == '"v7"'
 

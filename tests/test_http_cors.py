@@ -119,6 +119,13 @@ async def test_public_path_is_open_to_all_without_credentials(origin: str) -> No
     assert response.headers["vary"] == "Accept"
 
 
+async def test_no_path_is_public_and_no_origin_listed_unless_told() -> None:
+    routes = [Route("/", hello)]
+    app = Starlette(routes=routes, middleware=[Middleware(CorsMiddleware)])
+    async with client_of(app) as client:
+        assert cors_headers(await client.get("/", headers={"Origin": ORIGIN})) == {}
+
+
 @pytest.mark.parametrize("origin", ["*", "null"])
 def test_dangerous_setting_is_refused(origin: str) -> None:
     with pytest.raises(ValueError, match="cannot be an allowed origin"):

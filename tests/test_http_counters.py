@@ -110,6 +110,23 @@ async def test_shared_counters_count_in_the_store() -> None:
     assert counts == {"LIMITS:a": 2}
 
 
+async def test_burst_shares_a_few_connections() -> None:
+    counts: Counter[str] = Counter()
+    connections = []
+    serve = redis_like(counts)
+
+    async def counting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await serve(reader, writer)
+
+    async with serving(counting) as url:
+        counters = SharedCounters(url, timeout=timedelta(seconds=5))
+        results = await asyncio.gather(*(counters.increment("a", 60) for _ in range(200)))
+        await counters.aclose()
+    assert sorted(results, key=str) == sorted(range(1, 201), key=str)
+    assert len(connections) <= 20
+
+
 async def hangs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
     writer.close()

@@ -84,11 +84,13 @@ WITH_BODY: dict[str, Any] = {"method": "POST", "headers": [("content-length", "1
 
 async def test_time_does_not_count_while_the_body_comes_in() -> None:
     async def slow_body(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
         await asyncio.sleep(0.2)
         await receive()
         await send(START)
 
-    assert await run(slow_body, BODY, **WITH_BODY) == [START]
+    pieces: list[Message] = [{"type": "http.request", "body": b"x", "more_body": True}, *BODY]
+    assert await run(slow_body, pieces, **WITH_BODY) == [START]
 
 
 async def test_time_counts_from_the_end_of_the_body() -> None:
@@ -104,6 +106,20 @@ async def test_body_that_is_never_read_gives_a_minute_more_and_not_for_ever() ->
     middleware = DeadlineMiddleware(sleeper, deadline=DEADLINE, body_allowance=DEADLINE)
     with pytest.raises(ServiceUnavailable):
         await messages_of(middleware, http_scope(**WITH_BODY))
+
+
+def test_deadline_holds_in_a_second_event_loop() -> None:
+    """As in tests and reloads: the timer of the first loop died with it."""
+    middleware = DeadlineMiddleware(sleeper, deadline=DEADLINE)
+
+    async def leave_early() -> None:
+        task = asyncio.create_task(messages_of(middleware, http_scope()))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(leave_early())
+    with pytest.raises(ServiceUnavailable):
+        asyncio.run(messages_of(middleware, http_scope()))
 
 
 async def test_timeouts_of_the_application_stay_its_own() -> None:

@@ -63,6 +63,13 @@ def test_any_changed_character_is_noticed() -> None:
             decode_cursor(KEY, SCOPE, cursor[:index] + other + cursor[index + 1 :])
 
 
+@pytest.mark.parametrize("junk", ["!", " ", "\n", "=", "%"])
+def test_characters_of_no_cursor_are_not_skipped(junk: str) -> None:
+    cursor = encode_cursor(KEY, SCOPE, VALUES)
+    with pytest.raises(InvalidCursor):
+        decode_cursor(KEY, SCOPE, cursor[:8] + junk + cursor[8:])
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -142,6 +142,7 @@ async def test_value_that_no_column_takes_is_a_422_with_its_place(
         '{"email": "a", "nested": 0.1234567890123456789012345}',
         '{"email": "a", "nested": 1e300}',
         '{"email": "a", "nested": %s}' % ("[" * 31 + "]" * 31),
+        '{"email": "a", "nested": [{}, %s]}' % ("[" * 30 + "]" * 30),
         '{"email": "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["}',
     ],
 )

@@ -1,0 +1,373 @@
+"""What is kept for how long, each term spelled out, and that purging is safe at any time."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from sqlalchemy import select, text
+
+from app.db import Database
+from app.jobs.retention import purge
+from app.models import (
+    Account,
+    AuditEvent,
+    Base,
+    EmailChangeUndo,
+    FailedCodes,
+    IdempotencyKey,
+    LoginFailures,
+    OutboxMail,
+    Session,
+    StoredSigningKey,
+    VerificationCode,
+    VerificationFlow,
+)
+from app.services import retention
+from tests.helpers import (
+    NEW_PASSWORD,
+    Clock,
+    Mailbox,
+    bearer,
+    login,
+    register,
+    rows,
+    sign_up,
+    verify,
+)
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+OWNER = UUID("01936f6e-0000-7000-8000-00000000000a")
+
+
+def flow(**changes: Any) -> VerificationFlow:
+    return VerificationFlow(
+        **{
+            "purpose": "registration",
+            "email": "a@b.org",
+            "email_key": "a@b.org",
+            "address_hash": b"a",
+            "locale": "en",
+            "created_at": NOON,
+            **changes,
+        }
+    )
+
+
+def session_row(**changes: Any) -> Session:
+    return Session(
+        **{
+            "account_id": OWNER,
+            "secret": b"s",
+            "rotated_at": NOON,
+            "transport": "bearer",
+            "network": "unknown",
+            "created_at": NOON,
+            "last_used_at": NOON,
+            "expires_at": NOON + 1000 * DAY,
+            **changes,
+        }
+    )
+
+
+def mail(**changes: Any) -> OutboxMail:
+    state = {"kind": "no_account", "locale": "en", "due_at": NOON, "created_at": NOON}
+    return OutboxMail(**{**state, "state": "sent", "finished_at": NOON, **changes})
+
+
+def undo_link(**changes: Any) -> EmailChangeUndo:
+    link = {"account_id": OWNER, "email": "a@b.org", "email_key": "a@b.org", "token_hash": b"t"}
+    return EmailChangeUndo(**{**link, "expires_at": NOON, **changes})
+
+
+def login_failures(**changes: Any) -> LoginFailures:
+    counter = {"address_hash": b"a", "network": "*", "failures": 1, "window_started_at": NOON}
+    return LoginFailures(**{**counter, **changes})
+
+
+def signing_key(**changes: Any) -> StoredSigningKey:
+    key = {"kid": "k", "sealed_pem": b"", "created_at": NOON, "signs_from": NOON}
+    return StoredSigningKey(**{**key, **changes})
+
+
+def idempotency_key() -> IdempotencyKey:
+    return IdempotencyKey(caller="c", route="r", key="k", request_hash=b"", created_at=NOON)
+
+
+def audit_event() -> AuditEvent:
+    return AuditEvent(occurred_at=NOON, action="login", details={})
+
+
+async def store(database: Database, *entries: Base) -> None:
+    async with database.transaction() as session:
+        if await session.get(Account, OWNER) is None:
+            owner = {"email": "o@b.org", "email_key": "o@b.org", "password_hash": "none"}
+            stamps = {"created_at": NOON, "updated_at": NOON}
+            session.add(Account(id=OWNER, locale="en", **owner, **stamps))
+            await session.flush()
+        session.add_all(entries)
+
+
+async def left(database: Database, table: type[Base], now: datetime) -> int:
+    """How many rows of a table are still there after a purge."""
+    await purge(database, now=now)
+    return len(await rows(database, table))
+
+
+# The terms
+
+
+@pytest.mark.parametrize(
+    ("entry", "term"),
+    [
+        (flow, 48 * HOUR),
+        (lambda: flow(completed_at=NOON), 48 * HOUR),
+        (lambda: session_row(ended_at=NOON), 30 * DAY),
+        (lambda: session_row(expires_at=NOON, last_used_at=NOON + DAY), 30 * DAY),
+        (session_row, 60 * DAY),  # 30 idle days, and then 30 more
+        (undo_link, timedelta(0)),
+        (lambda: undo_link(used_at=NOON), timedelta(0)),
+        (mail, 14 * DAY),
+        (lambda: mail(state="failed"), 14 * DAY),
+        (lambda: mail(state="cancelled"), 14 * DAY),
+        (login_failures, DAY),
+        (idempotency_key, 24 * HOUR),
+        (audit_event, 365 * DAY),
+        (lambda: signing_key(retires_at=NOON), timedelta(0)),
+    ],
+    ids=[
+        "pending_flow",
+        "completed_flow",
+        "ended_session",
+        "expired_session",
+        "idle_session",
+        "undo_link",
+        "used_undo_link",
+        "sent_mail",
+        "failed_mail",
+        "cancelled_mail",
+        "login_failures",
+        "idempotency_key",
+        "audit_event",
+        "retired_signing_key",
+    ],
+)
+async def test_row_stays_to_the_end_of_its_term_and_no_longer(
+    database: Database, entry: Callable[[], Base], term: timedelta
+) -> None:
+    made = entry()
+    await store(database, made)
+    assert await left(database, type(made), NOON + term) == 1
+    assert await left(database, type(made), NOON + term + SECOND) == 0
+
+
+@pytest.mark.parametrize(("days", "is_there"), [(7, True), (8, False)])
+async def test_counts_of_wrong_codes_stay_for_seven_whole_days(
+    database: Database, days: int, *, is_there: bool
+) -> None:
+    await store(database, FailedCodes(day=date(2026, 11, 23), scope=b"", failures=1))
+    midnight = datetime(2026, 11, 23, tzinfo=UTC) + days * DAY
+    for now in (midnight, midnight + DAY - SECOND):
+        assert await left(database, FailedCodes, now) == int(is_there)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        session_row,
+        lambda: mail(state="pending", finished_at=None, sealed=b"x"),
+        lambda: mail(state="sending", finished_at=None, sealed=b"x"),
+        signing_key,
+    ],
+    ids=["live_session", "pending_mail", "mail_on_its_way", "signing_key"],
+)
+async def test_row_in_use_is_never_purged(database: Database, entry: Callable[[], Base]) -> None:
+    made = entry()
+    await store(database, made)
+    now = NOON + (59 if isinstance(made, Session) else 5000) * DAY
+    assert await left(database, type(made), now) == 1
+
+
+def test_every_table_has_a_term_or_a_reason_for_none() -> None:
+    """A new table fails here until somebody has decided how long its rows are kept."""
+    kept = {"account", "asset", "rendition"}  # until their owners delete them
+    bare_counts = {"download"}
+    with_their_flow = {"verification_code"}
+    purged = {table.__tablename__ for table in retention.TABLES}
+    assert purged | kept | bare_counts | with_their_flow == Base.metadata.tables.keys()
+    assert not purged & (kept | bare_counts | with_their_flow)
+
+
+# Flows that are still of use
+
+
+async def test_codes_go_with_their_flow(client: httpx.AsyncClient, database: Database) -> None:
+    await register(client)
+    assert len(await rows(database, VerificationCode)) == 1
+    assert await left(database, VerificationCode, NOON + 48 * HOUR) == 1
+    assert await left(database, VerificationCode, NOON + 48 * HOUR + SECOND) == 0
+    assert await rows(database, VerificationFlow) == []
+
+
+async def test_mail_that_waits_out_an_outage_finds_its_code(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    """A mail is tried for 31 hours; without its code the worker would have to drop it."""
+    await register(client)
+    await purge(database, now=NOON + 31 * HOUR)
+    [waiting] = await rows(database, OutboxMail)
+    assert waiting.state == "pending"
+    [code] = await rows(database, VerificationCode)
+    assert waiting.code_id == code.id
+
+
+async def test_purge_does_not_kill_a_code_that_was_sent_in_the_last_hour_of_its_flow(
+    client: httpx.AsyncClient, mailbox: Mailbox, clock: Clock, database: Database
+) -> None:
+    flow_id = (await register(client)).json()["flow_id"]
+    clock.now += 48 * HOUR - SECOND
+    again = await client.post("/v1/verification-codes", json={"flow_id": flow_id})
+    assert again.status_code == 202
+    clock.now += timedelta(minutes=29)
+    await purge(database, now=clock.now)
+    assert (
+        await verify(client, flow_id, await mailbox.code("jane@example.org"))
+    ).status_code == 200
+
+
+async def test_purge_does_not_kill_a_reset_that_is_under_way(
+    client: httpx.AsyncClient, mailbox: Mailbox, clock: Clock, database: Database
+) -> None:
+    await sign_up(client, mailbox)
+    body = {"email": "jane@example.org", "purpose": "password_reset"}
+    flow_id = (await client.post("/v1/verification-codes", json=body)).json()["flow_id"]
+    clock.now += 48 * HOUR - SECOND
+    await client.post("/v1/verification-codes", json={"flow_id": flow_id})
+    granted = await verify(client, flow_id, await mailbox.code("jane@example.org"))
+    clock.now += timedelta(minutes=14)
+    await purge(database, now=clock.now)
+    body = {"reset_token": granted.json()["reset_token"], "new_password": NEW_PASSWORD}
+    assert (await client.post("/v1/auth/password-reset", json=body)).status_code == 200
+
+
+async def test_flow_goes_forty_eight_hours_after_its_newest_code(
+    client: httpx.AsyncClient, clock: Clock, database: Database
+) -> None:
+    flow_id = (await register(client)).json()["flow_id"]
+    clock.now += 40 * HOUR
+    await client.post("/v1/verification-codes", json={"flow_id": flow_id})
+    assert await left(database, VerificationFlow, NOON + 88 * HOUR) == 1
+    assert await left(database, VerificationFlow, NOON + 88 * HOUR + SECOND) == 0
+
+
+async def test_account_outlives_all_that_led_to_it(
+    client: httpx.AsyncClient, mailbox: Mailbox, clock: Clock, database: Database
+) -> None:
+    await sign_up(client, mailbox)
+    clock.now += 1000 * DAY
+    deleted = await purge(database, now=clock.now)
+    assert {table for table, count in deleted.items() if count} == {
+        "verification_flow",
+        "session",
+        "audit_event",
+    }
+    session = (await login(client)).json()
+    assert (await client.get("/v1/account", headers=bearer(session))).status_code == 200
+
+
+async def test_purged_counters_forget_a_block_only_when_it_is_over(
+    client: httpx.AsyncClient, mailbox: Mailbox, clock: Clock, database: Database
+) -> None:
+    await sign_up(client, mailbox)
+    for _ in range(10):
+        await login(client, password="Wrong-Horse-7-Battery")
+    assert (await login(client)).status_code == 429
+    clock.now += timedelta(minutes=14)
+    await purge(database, now=clock.now)
+    assert (await login(client)).status_code == 429
+
+
+# Safe at any time
+
+
+async def test_purging_twice_deletes_nothing_more(database: Database) -> None:
+    old, young = NOON, NOON + 300 * DAY
+    await store(
+        database,
+        audit_event(),
+        mail(),
+        flow(),
+        AuditEvent(occurred_at=young, action="login", details={}),
+        mail(finished_at=young + 99 * DAY),
+        flow(created_at=young + 99 * DAY),
+    )
+    now = old + 400 * DAY
+    first = await purge(database, now=now)
+    assert {table: count for table, count in first.items() if count} == {
+        "audit_event": 1,
+        "mail_outbox": 1,
+        "verification_flow": 1,
+    }
+    assert set((await purge(database, now=now)).values()) == {0}
+    for table in (AuditEvent, OutboxMail, VerificationFlow):
+        assert len(await rows(database, table)) == 1
+
+
+async def test_purge_goes_on_batch_by_batch(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert retention.BATCH == 1000
+    monkeypatch.setattr(retention, "BATCH", 2)
+    await store(database, *(audit_event() for _ in range(5)))
+    now = NOON + 366 * DAY
+    async with database.transaction() as session:
+        assert await retention.purge_batch(session, AuditEvent, now=now) == 2
+    assert len(await rows(database, AuditEvent)) == 3
+    assert (await purge(database, now=now))["audit_event"] == 3
+    assert await rows(database, AuditEvent) == []
+
+
+async def test_purge_waits_for_nobody_and_takes_the_rest_next_time(
+    live_database: Database,
+) -> None:
+    await store(live_database, *(audit_event() for _ in range(3)))
+    now = NOON + 366 * DAY
+    async with live_database.transaction() as busy:
+        locked = await busy.scalar(select(AuditEvent).limit(1).with_for_update())
+        assert locked is not None
+        async with asyncio.timeout(3):
+            assert (await purge(live_database, now=now))["audit_event"] == 2
+    assert (await purge(live_database, now=now))["audit_event"] == 1
+
+
+async def test_purges_at_once_share_the_work(live_database: Database) -> None:
+    await store(live_database, *(audit_event() for _ in range(50)))
+    now = NOON + 366 * DAY
+    counts = await asyncio.gather(*(purge(live_database, now=now) for _ in range(4)))
+    assert sum(count["audit_event"] for count in counts) == 50
+
+
+async def test_log_of_the_queue_is_kept_for_a_day_and_until_it_is_counted(
+    database: Database,
+) -> None:
+    insert = text(
+        "INSERT INTO pgqueuer_log (created, job_id, status, priority, entrypoint, aggregated)"
+        " VALUES (:created, :id, 'successful', 0, 'x', :aggregated)"
+    )
+    entries = [
+        (1, NOON - DAY - SECOND, True),
+        (2, NOON - DAY - SECOND, False),
+        (3, NOON - DAY, True),
+    ]
+    async with database.transaction() as session:
+        for number, created, aggregated in entries:
+            values = {"id": number, "created": created, "aggregated": aggregated}
+            await session.execute(insert, values)
+    await purge(database, now=NOON)
+    async with database.transaction() as session:
+        kept = await session.scalars(text("SELECT job_id FROM pgqueuer_log ORDER BY job_id"))
+        assert list(kept) == [2, 3]
