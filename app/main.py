@@ -60,6 +60,7 @@ ROUTERS = (
 
 def create_app(settings: Settings) -> FastAPI:
     """Build the API for one process; connections are opened when it starts."""
+    options = _stack_options(settings)
     app = FastAPI(
         title="Multimedia Account",
         version="1",
@@ -69,12 +70,13 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # its Location would be made from the client's Host header
         generate_unique_id_function=operation_id,
         middleware=[
-            *middleware_stack(_stack_options(settings)),
+            *middleware_stack(options),
             Middleware(HeadMiddleware, answers_head=_is_file),
         ],
         lifespan=_lifespan,
     )
     app.state.settings = settings
+    app.state.counters = options.counters
     for router in ROUTERS:
         app.include_router(router)
     if not settings.is_production:
@@ -126,6 +128,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         with suppress(asyncio.CancelledError):
             await reloading
         app.state.hasher.close()
+        if app.state.counters is not None:
+            await app.state.counters.aclose()
         await database.close()
 
 

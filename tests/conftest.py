@@ -21,10 +21,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker
 
-from app import crypto, deps
+from app import deps
 from app.adapters import embedded_postgres
 from app.adapters.storage import open_storage
-from app.crypto import AccessTokens, Keyring, PasswordHasher
+from app.crypto import AccessTokens, Keyring, PasswordHasher, passwords
 from app.db import Database
 from app.main import create_app, make_deployment
 from app.migrate import head_revision, migrate
@@ -154,8 +154,8 @@ def keyring() -> Keyring:
 def hasher(keyring: Keyring) -> Iterator[PasswordHasher]:
     """argon2id at a thousandth of its cost, which no rule but those of test_crypto.py minds."""
     with pytest.MonkeyPatch.context() as cheap:
-        cheap.setattr(crypto, "ARGON2_MEMORY_KIB", 64)
-        cheap.setattr(crypto, "ARGON2_PASSES", 1)
+        cheap.setattr(passwords, "ARGON2_MEMORY_KIB", 64)
+        cheap.setattr(passwords, "ARGON2_PASSES", 1)
         hasher = PasswordHasher(keyring, threads=2)
     yield hasher
     hasher.close()

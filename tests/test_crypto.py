@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from passlib.hash import argon2
 
-from app import crypto
 from app.crypto import (
     AccessTokens,
     HashingBusy,
@@ -25,6 +24,7 @@ from app.crypto import (
     PasswordHasher,
     SigningKey,
     UnsealError,
+    access_tokens,
     base64url,
     base64url_decode,
     generate_signing_key,
@@ -222,7 +222,7 @@ def test_token_that_was_cached_vouches_for_no_other_text(tokens: AccessTokens) -
 def test_cache_is_bounded_and_keeps_no_refused_token(
     tokens: AccessTokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crypto, "VERIFIED_TOKENS_KEPT", 2)
+    monkeypatch.setattr(access_tokens, "VERIFIED_TOKENS_KEPT", 2)
     for _ in range(3):
         tokens.verify(issue(tokens), now=NOW)
         assert_refused(tokens, forge(header(), claims(), key=STRANGERS))

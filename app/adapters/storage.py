@@ -1,5 +1,6 @@
 """Objects: the files of the catalogue, in a local folder or in any S3-compatible store."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 256 * 1024
 CONNECT_TIMEOUT = "2s"
 REQUEST_TIMEOUT = "30s"
+# obstore would try for three minutes.
+RETRY_TIMEOUT = timedelta(seconds=10)
+# A store that is away must not make the readiness of everything else wait.
+CHECK_TIMEOUT = timedelta(seconds=2)
 
 
 class StorageError(Exception):
@@ -88,7 +93,8 @@ class ObjectStorage:
     async def check(self) -> None:
         """Raise `StorageError` unless the store answers."""
         try:
-            await obstore.head_async(self.store, "readiness")
+            async with asyncio.timeout(CHECK_TIMEOUT.total_seconds()):
+                await obstore.head_async(self.store, "readiness")
         except (NotFoundError, FileNotFoundError):
             return
         except (BaseError, OSError) as error:
@@ -136,6 +142,7 @@ def _s3(bucket: str, options: dict[str, str], *, prefix: str) -> ObjectStorage:
             "connect_timeout": CONNECT_TIMEOUT,
             "timeout": REQUEST_TIMEOUT,
         },
+        retry_config={"retry_timeout": RETRY_TIMEOUT},
         **config,  # type: ignore[arg-type]  # the names were checked above
     )
     return ObjectStorage(store, can_presign=True)

@@ -26,4 +26,6 @@ class HeadMiddleware:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self.app({**scope, "method": "GET"}, receive, send_head)
+        request = {**scope, "method": "GET"}
+        await self.app(request, receive, send_head)
+        scope.update(request, method="HEAD")  # the log outside counts by what routing found
