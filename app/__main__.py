@@ -215,7 +215,8 @@ def _exit_in_order(*_: object) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, _exit_in_order)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit_in_order)
     try:
         cli()
     except SettingsError as error:
@@ -226,8 +227,6 @@ def main() -> None:
         _give_up(f"DATABASE_URL: {error}", status=2)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         _give_up(f"the database does not answer: {error}", status=1)
-    except KeyboardInterrupt:
-        sys.exit(0)
     except SystemExit as leaving:
         sys.exit(leaving.code if leaving.code in {None, 0, 2} else 1)  # uvicorn has more
 
