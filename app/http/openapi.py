@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from app import errors
+from app.crypto import InvalidToken
 from app.errors import AppError
 
 _PROBLEM_TYPE = "application/problem+json"
@@ -113,10 +114,16 @@ def _document(app: FastAPI, server_url: str) -> dict[str, Any]:
     for replaced in ("HTTPValidationError", "ValidationError"):
         schemas.pop(replaced, None)
     schemas.update(_PROBLEM_SCHEMAS)
+    document["components"]["securitySchemes"] = {_BEARER: {"type": "http", "scheme": "bearer"}}
     for path in document["paths"].values():
         for operation in path.values():
             _add_common_refusals(operation)
+            if InvalidToken.code in str(operation["responses"].get("401")):
+                operation["security"] = [{_BEARER: []}]
     return document
+
+
+_BEARER = "access_token"
 
 
 def _add_common_refusals(operation: dict[str, Any]) -> None:
