@@ -58,13 +58,14 @@ class Database:
 
     async def connect(self, **_: Any) -> "asyncpg.Connection[asyncpg.Record]":
         """A new connection; asyncpg reads every standard form of the URL, several hosts and TLS."""
-        return await asyncpg.connect(self._url, **self._connect_arguments)
+        return await _connect(self._url, **self._connect_arguments)
 
     async def _open_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
         return await asyncpg.create_pool(
             self._url,
             min_size=1,
             max_size=self._pool_size,
+            connect=_connect,
             reset=_keep_session_state,
             **self._connect_arguments,
         )
@@ -128,6 +129,14 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
     """One transaction per request, committed before the response leaves (see deps.SessionDep)."""
     async with request.app.state.database.transaction() as session:
         yield session
+
+
+async def _connect(*args: Any, **kwargs: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    """Connect; a server without its Unix socket is as much away as one that refuses."""
+    try:
+        return await asyncpg.connect(*args, **kwargs)
+    except FileNotFoundError as error:
+        raise ConnectionRefusedError("the server's socket is not there") from error
 
 
 def _connect_arguments(*, pooled_by_server: bool) -> dict[str, Any]:

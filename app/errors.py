@@ -20,6 +20,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import Scope
 
+from app.http.allow import allowed_methods
+
 log = structlog.get_logger(__name__)
 
 DATABASE_RETRY_AFTER = timedelta(seconds=2)
@@ -205,12 +207,15 @@ async def _handle_http_exception(request: Request, error: Exception) -> JSONResp
     """Answer for unknown paths and methods, which Starlette raises itself."""
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class only
     phrase = HTTPStatus(error.status_code).phrase
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = allowed_methods(request.app, request.scope)
     return _problem_response(
         request.scope,
         status=error.status_code,
         code=phrase.lower().replace(" ", "_").replace("-", "_"),
         title=phrase,
-        headers=error.headers,
+        headers=headers,
     )
 
 

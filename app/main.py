@@ -1,6 +1,7 @@
 """The application: what it holds while it runs, its layers and its list of routers."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -121,6 +122,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.expected_revision = head_revision()
     await _load_signing_keys(app)
     reloading = asyncio.create_task(_keep_signing_keys_fresh(app))
+    # What was made so far stays for good: the collector need not look through it again and again.
+    gc.freeze()
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from fastapi import FastAPI
 from passlib.hash import argon2
 from sqlalchemy import update
 
-from app.crypto import Keyring, PasswordHasher
+from app.crypto import HashingBusy, Keyring, PasswordHasher
 from app.db import Database
 from app.models import Account, AuditEvent, LoginFailures, Session
 from app.services import policy
@@ -366,9 +367,11 @@ async def test_delay_for_an_unknown_device_is_thirty_seconds_at_most(
 ) -> None:
     await sign_up(client, mailbox)
     await fail_from_all_over(app, 20, email)
-    for _ in range(6):  # each once the delay is over, which makes the next one longer
-        clock.now += timedelta(seconds=30)
-        await fail_from_all_over(app, 1, email)
+    for _ in range(6):  # each waits its turn, and makes the next one's longer
+        async with Api(app) as stranger:
+            await login(stranger, email)
+            clock.now += timedelta(seconds=30)
+            await fail(stranger, 1, email)
     async with Api(app) as newcomer:
         assert_throttled(await login(newcomer, email), seconds=30)
         clock.now += timedelta(seconds=29)
@@ -388,6 +391,63 @@ async def test_who_waits_out_a_stranger_s_delay_is_not_blocked_for_it(
             assert_throttled(await login(newcomer), seconds=1)
         clock.now += timedelta(seconds=1)
         assert (await login(newcomer)).status_code == 200
+
+
+async def test_strangers_who_keep_trying_can_not_keep_the_owner_out(
+    app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, clock: Clock
+) -> None:
+    await sign_up(client, mailbox)
+    await fail_from_all_over(app, 20)
+    async with Api(app) as owner:
+        assert_throttled(await login(owner), seconds=1)
+        for number in range(60):
+            async with Api(app, network=f"198.51.100.{number}") as stranger:
+                await login(stranger, password=WRONG)
+        clock.now += timedelta(seconds=1)
+        async with Api(app, network="198.51.100.1") as stranger:
+            await login(stranger, password=WRONG)
+        assert (await login(owner)).status_code == 200
+
+
+async def test_delay_is_not_passed_by_many_at_once(
+    live_app: FastAPI, live_client: httpx.AsyncClient, live_mailbox: Mailbox
+) -> None:
+    """Forty guesses from forty networks in one moment, while the delay runs: none is checked."""
+    deployment = live_app.state.deployment
+    live_app.state.deployment = replace(deployment, limits_on=True)
+    await sign_up(live_client, live_mailbox)
+    await fail_from_all_over(live_app, 20)
+    strangers = [Api(live_app, network=f"198.51.100.{number}") for number in range(40)]
+    guesses = await asyncio.gather(*(login(each, password=WRONG) for each in strangers))
+    assert {guess.status_code for guess in guesses} == {429}
+
+
+async def test_right_passwords_in_parallel_block_nobody(
+    live_app: FastAPI, live_client: httpx.AsyncClient, live_mailbox: Mailbox
+) -> None:
+    live_app.state.deployment = replace(live_app.state.deployment, limits_on=True)
+    await sign_up(live_client, live_mailbox)
+    at_once = await asyncio.gather(*(login(live_client) for _ in range(14)))
+    assert {response.status_code for response in at_once} <= {200, 429}
+    for response in at_once:
+        assert response.headers.get("retry-after", "2") == "2"
+    assert (await login(live_client)).status_code == 200
+
+
+async def test_attempt_that_was_never_checked_does_not_count(
+    app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sign_up(client, mailbox)
+
+    async def busy(*_: object) -> bool:
+        raise HashingBusy(retry_after=timedelta(seconds=2))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(app.state.hasher, "verify", busy)
+        for _ in range(12):
+            refused = await login(client)
+            assert (refused.status_code, refused.json()["code"]) == (503, "busy")
+    assert (await login(client)).status_code == 200
 
 
 async def test_device_is_known_by_the_network_of_an_earlier_login(

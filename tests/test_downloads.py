@@ -204,6 +204,7 @@ async def test_range_behind_the_end_is_refused_with_the_size(
         "bytes=9-5",
         "bytes=a-b",
         "bytes=-",
+        "Bytes=-",
         "bytes=0-9-",
         "bytes= 0-9",
         "items=0-9",

@@ -380,19 +380,48 @@ async def test_notice_holds_nothing_that_the_sender_typed(
     assert notice.locale == "fr"
 
 
-async def test_account_made_after_the_request_is_not_opened_by_it(
+async def test_account_made_after_the_request_is_reset_by_the_code_its_owner_gets(
     client: httpx.AsyncClient, mailbox: Mailbox, clock: Clock
 ) -> None:
     flow_id = (await ask(client)).json()["flow_id"]
     await sign_up(client, mailbox)
     clock.now += timedelta(minutes=1)
-    again = await client.post("/v1/verification-codes", json={"flow_id": flow_id})
-    assert again.status_code == 202
-    for mail in await mailbox.mails(JANE):
-        if "code" in mail.params:
-            response = await prove(client, flow_id=flow_id, code=mail.params["code"])
-            assert_refused(response, "code_refused")
-    assert (await login(client)).status_code == 200
+    await client.post("/v1/verification-codes", json={"flow_id": flow_id})
+    mail = await mailbox.last(JANE)
+    assert mail.kind == "password_reset_code"
+    proven = await prove(client, flow_id=flow_id, code=mail.params["code"])
+    assert proven.json().keys() == {"reset_token", "expires_at"}
+
+
+async def test_stranger_s_flow_does_not_tell_that_the_owner_went_on(
+    client: httpx.AsyncClient, mailbox: Mailbox, clock: Clock
+) -> None:
+    mine = (await ask(client)).json()["flow_id"]
+    theirs = (await register(client, JANE)).json()["flow_id"]
+    await sign_up(client, mailbox)
+    sent = len(await mailbox.mails(JANE))
+    clock.now += timedelta(minutes=1)
+    for flow_id in (theirs, mine):
+        again = await client.post("/v1/verification-codes", json={"flow_id": flow_id})
+        assert again.status_code == 202
+        assert again.json()["flow_id"] == flow_id
+    # The reset is the owner's to go on with; the registration that somebody else won is silent.
+    assert [mail.kind for mail in await mailbox.mails(JANE)][sent:] == ["password_reset_code"]
+
+
+async def test_reset_lifts_what_failed_log_ins_imposed(
+    client: httpx.AsyncClient, mailbox: Mailbox
+) -> None:
+    await sign_up(client, mailbox)
+    for _ in range(10):
+        await login(client, password=NEW_PASSWORD + "x")
+    assert (await login(client)).status_code == 429
+    flow_id = (await ask(client)).json()["flow_id"]
+    code = await mailbox.code(JANE)
+    granted = (await prove(client, flow_id=flow_id, code=code)).json()["reset_token"]
+    body = {"reset_token": granted, "new_password": NEW_PASSWORD}
+    assert (await client.post("/v1/auth/password-reset", json=body)).status_code == 200
+    assert (await login(client, password=NEW_PASSWORD)).status_code == 200
 
 
 # One purpose never serves another

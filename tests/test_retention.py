@@ -85,7 +85,7 @@ def undo_link(**changes: Any) -> EmailChangeUndo:
 
 
 def login_failures(**changes: Any) -> LoginFailures:
-    counter = {"address_hash": b"a", "network": "*", "failures": 1, "window_started_at": NOON}
+    counter = {"address_hash": b"a", "network": "*", "attempts": 1, "window_started_at": NOON}
     return LoginFailures(**{**counter, **changes})
 
 

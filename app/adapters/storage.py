@@ -75,7 +75,10 @@ class ObjectStorage:
         """A URL that serves the object from the store itself; None where we serve it."""
         if not self.can_presign or not isinstance(self.store, S3Store):
             return None
-        return await obstore.sign_async(self.store, "GET", key, lifetime)
+        try:
+            return await obstore.sign_async(self.store, "GET", key, lifetime)
+        except (BaseError, OSError) as error:
+            raise StorageError(f"{type(error).__name__} while signing a link") from error
 
     async def read(self, key: str, *, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes from `start` up to but not including `end`, in pieces."""

@@ -63,6 +63,7 @@ async def get_idempotency(
         route=f"{request.method} {request.scope['path']}",
         key=idempotency_key,
         request_hash=sha256(await request.body()).digest(),
+        claimed_at=now,
     )
     async with transactions() as session:
         earlier = await idempotency.claim(session, claim, keyring=deployment.keyring, now=now)

@@ -49,7 +49,7 @@ def parse_range(field: str | None, size: int) -> ByteRange | None:
     thousand overlapping ranges cost what one file costs.
     """
     match = _RANGE.fullmatch(field.strip()) if field else None
-    if match is None or match.group() == "bytes=-":
+    if match is None or not any(match.groups()):
         return None
     first, last = match.groups()
     if not first:  # the last so many bytes

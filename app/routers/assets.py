@@ -40,6 +40,8 @@ async def list_assets(
         reader, asset_type=type, after=_position(pager, scope), limit=pager.page.limit
     )
     cursor, headers = None, {}
+    if page.updated_at is not None:
+        headers["Last-Modified"] = format_datetime(page.updated_at, usegmt=True)
     if page.last is not None:
         published_at, asset_id = page.last
         cursor = pager.cursor(scope, [published_at.isoformat(), str(asset_id)])

@@ -1,7 +1,7 @@
 """Downloads: a link that expires, and our own serving of it where the store is a folder."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import structlog
@@ -28,12 +28,14 @@ from app.routers.assets import Reference
 from app.schemas.assets import DownloadAnswer
 from app.services import downloads
 from app.services.assets import AssetWithdrawn
-from app.services.downloads import StoredFile
+from app.services.auth import Caller
+from app.services.context import Deployment
+from app.services.downloads import DownloadLink, StoredFile
 from app.services.idempotency import IdempotencyKeyReused, IdempotencyKeyRunning
+from app.settings import Settings
 
 log = structlog.get_logger(__name__)
 router = APIRouter(tags=["downloads"], route_class=StrictJsonRoute)
-REFUSALS = (LoginRequired, InvalidToken, NotFound, AssetWithdrawn)
 
 FILE_RETRY_AFTER = timedelta(seconds=30)
 RenditionName = Annotated[str, Path(max_length=100)]
@@ -41,6 +43,9 @@ RenditionName = Annotated[str, Path(max_length=100)]
 
 class FileUnavailable(ServiceUnavailable):
     code, title = "file_unavailable", "The file can't be read at this moment; try again later"
+
+
+REFUSALS = (LoginRequired, InvalidToken, NotFound, AssetWithdrawn, FileUnavailable)
 
 
 @router.post(
@@ -63,16 +68,7 @@ async def create_download(
     """A link to the file, good for 15 minutes; a download that has begun may take longer."""
     if replay := idempotency.replay:
         return replay
-    link = await downloads.prepare(
-        transactions,
-        reference,
-        name,
-        account_id=caller.account_id,
-        presigner=storage,
-        base_url=settings.base_url,
-        keyring=deployment.keyring,
-        now=now,
-    )
+    link = await _prepare(transactions, reference, name, caller, storage, settings, deployment, now)
     answer = DownloadAnswer.model_validate(link)
     async with transactions() as session:
         await downloads.record(session, link, account_id=caller.account_id, now=now)
@@ -97,19 +93,36 @@ async def redirect_to_download(
     now: Now,
 ) -> RedirectResponse:
     """The same as a redirect, for players and curl."""
-    link = await downloads.prepare(
-        transactions,
-        reference,
-        name,
-        account_id=caller.account_id,
-        presigner=storage,
-        base_url=settings.base_url,
-        keyring=deployment.keyring,
-        now=now,
-    )
+    link = await _prepare(transactions, reference, name, caller, storage, settings, deployment, now)
     async with transactions() as session:
         await downloads.record(session, link, account_id=caller.account_id, now=now)
     return RedirectResponse(link.url, 302, headers={"Cache-Control": "no-store"})
+
+
+async def _prepare(
+    transactions: Transactions,
+    reference: str,
+    name: str,
+    caller: Caller,
+    storage: Storage,
+    settings: Settings,
+    deployment: Deployment,
+    now: datetime,
+) -> DownloadLink:
+    try:
+        return await downloads.prepare(
+            transactions,
+            reference,
+            name,
+            account_id=caller.account_id,
+            presigner=storage,
+            base_url=settings.base_url,
+            keyring=deployment.keyring,
+            now=now,
+        )
+    except StorageError as error:
+        log.error("link_not_signed", error=str(error))  # noqa: TRY400  # expected, no traceback
+        raise FileUnavailable(retry_after=FILE_RETRY_AFTER) from None
 
 
 @router.api_route(

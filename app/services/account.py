@@ -101,7 +101,7 @@ async def erase(
     now: datetime,
 ) -> None:
     """Delete the account, now and not later; its downloads stay as bare counts."""
-    checked_hash = await reauthentication.check_password(
+    checked = await reauthentication.check_password(
         transactions,
         hasher,
         account_id=caller.account_id,
@@ -111,9 +111,7 @@ async def erase(
         now=now,
     )
     async with transactions() as session:
-        account = await reauthentication.own_account(
-            session, caller.account_id, checked_hash=checked_hash
-        )
+        account = await reauthentication.own_account(session, caller.account_id, checked=checked)
         await _forget_address(session, account, keyring=deployment.keyring, now=now)
         # The farewell is sealed in the outbox; with its sending the last copy of the address goes.
         await mail_outbox.notify(

@@ -34,6 +34,7 @@ class DocumentPage:
     total: int
     total_is_exact: bool
     last: tuple[datetime, UUID] | None
+    updated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Document:
 
 # Newest first, by a keyset: page 4,000 costs what page 1 costs.
 _PAGE = """
-    SELECT document, published_at, id FROM asset
+    SELECT document, published_at, id, updated_at FROM asset
      WHERE state = 'published' AND ($1::text IS NULL OR type = $1)
        AND ($2::timestamptz IS NULL OR (published_at, id) < ($2, $3::uuid))
      ORDER BY published_at DESC, id DESC LIMIT $4
@@ -72,6 +73,7 @@ async def list_documents(
         total=min(counted, TOTAL_COUNTED),
         total_is_exact=counted <= TOTAL_COUNTED,
         last=(shown[-1]["published_at"], shown[-1]["id"]) if has_more else None,
+        updated_at=max((row["updated_at"] for row in shown), default=None),
     )
 
 

@@ -1,7 +1,7 @@
 """Logging in and out, and telling at each request who is asking."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -78,7 +78,9 @@ async def login(
         account = await session.scalar(_BY_ADDRESS, {"email_key": email.key})
         if deployment.limits_on:
             await _pass_throttle(session, account, hashed, client, deployment, now)
-    matches = await hasher.verify(password, account.password_hash if account else None)
+    stored = account.password_hash if account else None
+    async with counted(transactions, hashed, client):
+        matches = await hasher.verify(password, stored)
     rehashed = None
     if account and matches and hasher.needs_rehash(account.password_hash):
         rehashed = await hasher.hash(password)
@@ -95,6 +97,17 @@ async def login(
         return await open_session(
             session, account, device=device, keyring=deployment.keyring, now=now
         )
+
+
+@asynccontextmanager
+async def counted(transactions: Transactions, hashed: bytes, client: Client) -> AsyncIterator[None]:
+    """Uncount an attempt whose password was not even checked: busy, cancelled or timed out."""
+    try:
+        yield
+    except BaseException:
+        async with transactions() as session:
+            await login_failures.take_back(session, hashed, client.network)
+        raise
 
 
 _BY_ADDRESS = select(Account).where(Account.email_key == bindparam("email_key"))
@@ -175,13 +188,11 @@ async def _pass_throttle(
     deployment: Deployment,
     now: datetime,
 ) -> None:
-    anywhere = await login_failures.begin_attempt(session, hashed, client.network, now=now)
-    delay = login_failures.remaining_delay(anywhere, now)
-    if delay.total_seconds() <= 0:
+    attempt = await login_failures.begin_attempt(session, hashed, client.network, now=now)
+    if not attempt.delay:
         return
     if account is None or not await _is_known_device(session, account, client, deployment):
-        await login_failures.take_back(session, hashed, client.network)
-        raise login_failures.TooManyFailedLogins(retry_after=delay)
+        login_failures.hold_back(attempt, now)
 
 
 async def _is_known_device(

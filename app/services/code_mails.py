@@ -11,7 +11,7 @@ from app.services import mail_outbox
 from app.services.context import Deployment
 from app.services.one_time_codes import DrawnCode
 
-_PAGES = {"registration": "verify", "password_reset": "reset", "email_change": "verify"}
+_PAGES = {"registration": "verify", "password_reset": "reset"}
 
 
 async def write(
@@ -30,22 +30,29 @@ async def write(
     """
     owner = (await session.execute(_OWNER, {"email_key": flow.email_key})).one_or_none()
     kind = _mail_kind(flow.purpose, has_account=owner is not None)
-    params = {"link": f"{deployment.links_url}/{_PAGES[flow.purpose]}"}
+    if flow.purpose == "password_reset" and owner is not None:
+        flow.account_id = owner.id  # who asked first and registered then resets all the same
     carries_code = kind in mail_outbox.KINDS_WITH_CODE
-    if carries_code:
-        params |= {"code": drawn.code, "token": drawn.token}
     await mail_outbox.enqueue(
         session,
         kind=kind,
         to=owner.email if owner else flow.email,
         locale=owner.locale if owner else flow.locale,
-        params=params,
+        params=_params(flow, drawn, deployment) if carries_code else {"link": deployment.links_url},
         keyring=deployment.keyring,
         now=now,
         code_id=code_id if carries_code else None,
         account_id=owner.id if owner else None,
-        suppressed=told_today and kind == "no_account",
+        suppressed=flow.completed_at is not None or (told_today and kind == "no_account"),
     )
+
+
+def _params(flow: VerificationFlow, drawn: DrawnCode, deployment: Deployment) -> dict[str, str]:
+    """A change of address is confirmed by its code alone, by the account itself: no link."""
+    params = {"code": drawn.code, "link": deployment.links_url}
+    if page := _PAGES.get(flow.purpose):
+        params |= {"token": drawn.token, "link": f"{deployment.links_url}/{page}"}
+    return params
 
 
 _OWNER = select(Account.id, Account.email, Account.locale).where(

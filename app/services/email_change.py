@@ -52,7 +52,7 @@ async def request(
     now: datetime,
 ) -> IssuedCode:
     """Mail a code to the new address; whether that has an account already stays unsaid."""
-    checked_hash = await reauthentication.check_password(
+    checked = await reauthentication.check_password(
         transactions,
         hasher,
         account_id=caller.account_id,
@@ -64,7 +64,7 @@ async def request(
     async with transactions() as session:
         hashed = verification_flows.address_hash(new_email.key, deployment.keyring)
         await verification_flows.lock_address(session, hashed)  # before the account, as in verify
-        await reauthentication.own_account(session, caller.account_id, checked_hash=checked_hash)
+        await reauthentication.own_account(session, caller.account_id, checked=checked)
         return await verification_flows.start(
             session,
             "email_change",
@@ -87,8 +87,12 @@ async def verify(
 ) -> Account:
     """Take the new address on, and mail the old one a notice with a link to undo it."""
     flow = await _newest_flow(session, caller)
-    await one_time_codes.redeem_code(session, flow, code, deployment=deployment, now=now)
+    # The account before the flow, as everywhere: a reset at the same moment waits, and wins.
     account = await reauthentication.own_account(session, caller.account_id)
+    await session.refresh(flow, with_for_update=True)
+    if flow.completed_at is not None:
+        raise CodeRefused
+    await one_time_codes.redeem_code(session, flow, code, deployment=deployment, now=now)
     try:
         async with session.begin_nested():  # no notice of a change that did not happen
             await _notify_old_address(session, account, deployment=deployment, now=now)
@@ -110,8 +114,7 @@ async def undo(
     the answer holds the right to set a new one. Links that later changes sent to other mailboxes
     are void too, or the thief could undo the undoing; the links of earlier ones stay good.
     """
-    entry = await _find_undo(session, token, keyring=deployment.keyring, now=now)
-    account = await session.get_one(Account, entry.account_id, with_for_update=True)
+    account, entry = await _find_undo(session, token, keyring=deployment.keyring, now=now)
     entry.used_at = now
     try:
         await _take_address(session, account, entry.email, entry.email_key, now=now)
@@ -189,17 +192,18 @@ async def _take_address(
 
 async def _find_undo(
     session: AsyncSession, token: str, *, keyring: Keyring, now: datetime
-) -> EmailChangeUndo:
-    query = (
-        select(EmailChangeUndo)
-        .where(EmailChangeUndo.token_hash == _token_hash(token, keyring))
-        .where(EmailChangeUndo.used_at.is_(None))
-        .with_for_update()
-    )
-    entry = await session.scalar(query)
-    if entry is None or policy.is_expired(entry.expires_at, now):
+) -> tuple[Account, EmailChangeUndo]:
+    """The account and the undo of a token, locked in this order."""
+    by_token = EmailChangeUndo.token_hash == _token_hash(token, keyring)
+    account_id = await session.scalar(select(EmailChangeUndo.account_id).where(by_token))
+    if account_id is None:
         raise UndoRefused
-    return entry
+    account = await session.get(Account, account_id, with_for_update=True)
+    query = select(EmailChangeUndo).where(by_token, EmailChangeUndo.used_at.is_(None))
+    entry = await session.scalar(query.with_for_update())
+    if account is None or entry is None or policy.is_expired(entry.expires_at, now):
+        raise UndoRefused
+    return account, entry
 
 
 async def _void_later_links(session: AsyncSession, entry: EmailChangeUndo) -> None:

@@ -29,8 +29,10 @@ class InvalidEmail(InvalidInput):
 
 def parse_email(text: str, *, pointer: str = "/email") -> EmailAddress:
     """Check and normalise an address: NFKC, case folded, its domain in IDNA's ASCII form."""
-    typed = unicodedata.normalize("NFC", text)
-    key = _key(unicodedata.normalize("NFKC", typed))
+    local_part, _, domain = unicodedata.normalize("NFC", text).rpartition("@")
+    # As typed, but the domain in its plain form: mail servers know no full-width letters or "@".
+    typed = f"{local_part}@{unicodedata.normalize('NFKC', domain)}"
+    key = _key(unicodedata.normalize("NFKC", typed)) if all(map(_is_visible, domain)) else None
     if key is None:
         message = InvalidEmail.title
         raise InvalidEmail(

@@ -44,10 +44,17 @@ async def check_parts(
     }
 
 
+# Late is a mail that no worker takes, or one that waits although none at all got out since: a
+# single mailbox that can't be reached says nothing about the queue.
 _OLDEST_WAITING_MAIL = """
-    SELECT EXISTS (
-        SELECT FROM mail_outbox WHERE state IN ('pending', 'sending') AND created_at < $1
-    ) AS is_late
+    WITH waiting AS (
+        SELECT min(due_at) AS due_at, min(created_at) AS created_at FROM mail_outbox
+         WHERE state IN ('pending', 'sending')
+    )
+    SELECT coalesce(due_at < $1 OR (created_at < $1 AND NOT EXISTS (
+               SELECT FROM mail_outbox WHERE state = 'sent' AND finished_at > waiting.created_at
+           )), false) AS is_late
+      FROM waiting
 """
 
 

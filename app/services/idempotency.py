@@ -34,6 +34,8 @@ class Claim:
     route: str
     key: str
     request_hash: bytes
+    # Tells this claim from one that took the key over after the lease.
+    claimed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +83,29 @@ async def complete(
 ) -> None:
     """Keep the answer, sealed, in the transaction that did the work."""
     sealed = keyring.seal("idempotency", json.dumps(answer.body).encode())
-    await session.execute(
+    kept = await session.scalar(
         update(IdempotencyKey)
-        .filter_by(caller=claimed.caller, route=claimed.route, key=claimed.key)
+        .filter_by(**_identity(claimed))
         .values(status=answer.status, sealed_answer=sealed)
+        .returning(IdempotencyKey.key)
     )
+    if kept is None:  # another request has the key by now: what this one did is rolled back
+        raise IdempotencyKeyRunning(retry_after=policy.IDEMPOTENCY_LEASE)
 
 
 async def release(session: AsyncSession, claimed: Claim) -> None:
     """Give the key back after a request that failed: sent again, it is tried again."""
     await session.execute(
         delete(IdempotencyKey)
-        .filter_by(caller=claimed.caller, route=claimed.route, key=claimed.key)
+        .filter_by(**_identity(claimed))
         .where(IdempotencyKey.status.is_(None))
     )
+
+
+def _identity(claimed: Claim) -> dict[str, Any]:
+    return {
+        "caller": claimed.caller,
+        "route": claimed.route,
+        "key": claimed.key,
+        "created_at": claimed.claimed_at,
+    }

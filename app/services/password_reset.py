@@ -10,12 +10,19 @@ from app import crypto
 from app.crypto import Keyring, PasswordHasher
 from app.errors import AppError
 from app.models import Account, VerificationFlow
-from app.services import audit_events, passwords, policy, sessions, verification_flows
+from app.services import (
+    audit_events,
+    login_failures,
+    passwords,
+    policy,
+    sessions,
+    verification_flows,
+)
 from app.services.auth import Transactions
 from app.services.context import Client, Deployment
 from app.services.emails import EmailAddress
 from app.services.one_time_codes import CodeRefused
-from app.services.verification_flows import IssuedCode
+from app.services.verification_flows import IssuedCode, address_hash
 
 
 class ResetTokenRefused(AppError):
@@ -86,6 +93,8 @@ async def reset(
             session, account, password_hash, deployment=deployment, now=now
         )
         await sessions.end_sessions(session, account.id, now=now)
+        hashed = address_hash(account.email_key, deployment.keyring)
+        await login_failures.forgive(session, hashed, client.network)
         # Also a change of address, which whoever had the old password may have begun. Links to
         # undo a finished one stay good: the reset may be a thief's.
         await verification_flows.conclude_all(session, account.id, now=now)
@@ -98,16 +107,15 @@ async def reset(
 async def _find(
     session: AsyncSession, token: str, *, keyring: Keyring, now: datetime
 ) -> tuple[VerificationFlow, Account]:
-    query = (
-        select(VerificationFlow, Account)
-        .join(Account, Account.id == VerificationFlow.account_id)
-        .where(VerificationFlow.reset_token_hash == _token_hash(token, keyring))
-        .with_for_update()
-    )
-    row = (await session.execute(query)).one_or_none()
-    if row is None:
+    """The flow and the account of a token, locked: the account first, as everywhere."""
+    by_token = VerificationFlow.reset_token_hash == _token_hash(token, keyring)
+    account_id = await session.scalar(select(VerificationFlow.account_id).where(by_token))
+    if account_id is None:
         raise ResetTokenRefused
-    flow, account = row
+    account = await session.get(Account, account_id, with_for_update=True)
+    flow = await session.scalar(select(VerificationFlow).where(by_token).with_for_update())
+    if account is None or flow is None:
+        raise ResetTokenRefused
     expires_at = flow.reset_token_expires_at
     if expires_at is None or policy.is_expired(expires_at, now):
         raise ResetTokenRefused

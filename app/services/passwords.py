@@ -51,7 +51,7 @@ async def change(
 ) -> None:
     """Replace the password, end all other sessions and tell the owner."""
     check(new_password, email=caller.account["email"], pointer="/new_password")
-    checked_hash = await reauthentication.check_password(
+    checked = await reauthentication.check_password(
         transactions,
         hasher,
         account_id=caller.account_id,
@@ -63,9 +63,7 @@ async def change(
     )
     password_hash = await hasher.hash(new_password)
     async with transactions() as session:
-        account = await reauthentication.own_account(
-            session, caller.account_id, checked_hash=checked_hash
-        )
+        account = await reauthentication.own_account(session, caller.account_id, checked=checked)
         await set_password(session, account, password_hash, deployment=deployment, now=now)
         await sessions.end_sessions(session, account.id, now=now, keep=caller.session_id)
         await audit_events.record(

@@ -9,7 +9,7 @@ from app.crypto import InvalidToken, PasswordHasher
 from app.errors import AppError, FieldError
 from app.models import Account
 from app.services import login_failures
-from app.services.auth import Transactions
+from app.services.auth import Transactions, counted
 from app.services.context import Client, Deployment
 from app.services.verification_flows import address_hash
 
@@ -20,13 +20,13 @@ class WrongPassword(AppError):
 
 
 async def own_account(
-    session: AsyncSession, account_id: UUID, *, checked_hash: str | None = None
+    session: AsyncSession, account_id: UUID, *, checked: Account | None = None
 ) -> Account:
     """The caller's account, locked: it may have been erased, or its password reset, meanwhile."""
     account = await session.get(Account, account_id, with_for_update=True)
     if account is None:
         raise InvalidToken
-    if checked_hash is not None and account.password_hash != checked_hash:
+    if checked is not None and account.password_hash != checked.password_hash:
         raise WrongPassword
     return account
 
@@ -41,10 +41,10 @@ async def check_password(
     deployment: Deployment,
     now: datetime,
     pointer: str = "/password",
-) -> str:
+) -> Account:
     """Ask for the password again; wrong ones count like failed log-ins.
 
-    Returns the hash that it matched, by which `own_account` tells whether it still holds.
+    Returns the account as it was, by which `own_account` tells whether that still holds.
     """
     async with transactions() as session:
         account = await session.get(Account, account_id)
@@ -53,7 +53,8 @@ async def check_password(
         hashed = address_hash(account.email_key, deployment.keyring)
         if deployment.limits_on:
             await login_failures.begin_attempt(session, hashed, client.network, now=now)
-    matches = await hasher.verify(password, account.password_hash)
+    async with counted(transactions, hashed, client):
+        matches = await hasher.verify(password, account.password_hash)
     async with transactions() as session:
         if not matches:
             await login_failures.record_failure(
@@ -63,4 +64,4 @@ async def check_password(
             raise WrongPassword(errors=[FieldError(pointer=pointer, code="wrong", message=title)])
         if deployment.limits_on:
             await login_failures.take_back(session, hashed, client.network)
-    return account.password_hash
+    return account

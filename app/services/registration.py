@@ -87,7 +87,7 @@ async def activate(
         if constraint_name(error) != EMAIL_CONSTRAINT:
             raise
         raise CodeRefused from None  # the address has had an account since before this flow
-    await verification_flows.drop_rivals(session, flow)
+    await verification_flows.drop_rivals(session, flow, now=now)
     # The pending password and profile have moved to the account.
     flow.password_hash, flow.profile, flow.account_id = None, {}, account.id
     await audit_events.record(

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, delete, func, select, text, update
+from sqlalchemy import Row, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.crypto import Keyring
@@ -78,8 +78,12 @@ async def start(  # noqa: PLR0913  # one row, each of its columns by name
 async def resend(
     session: AsyncSession, flow_id: UUID, *, deployment: Deployment, now: datetime
 ) -> IssuedCode:
-    """Mail a new code for a flow; the older one is dead from then on."""
-    flow = await _open_flow(session, flow_id)
+    """Mail a new code for a flow; the older one is dead from then on.
+
+    A flow that is over answers alike and mails nothing, or whoever began it in a stranger's name
+    would learn that the stranger went on.
+    """
+    flow = await _locked_flow(session, flow_id)
     if flow is None:
         raise FlowNotFound
     return await _send_code(session, flow, deployment=deployment, now=now)
@@ -87,8 +91,8 @@ async def resend(
 
 async def lock(session: AsyncSession, flow_id: UUID) -> VerificationFlow:
     """An open flow that nobody else can use up meanwhile, or `CodeRefused`."""
-    flow = await _open_flow(session, flow_id)
-    if flow is None:
+    flow = await _locked_flow(session, flow_id)
+    if flow is None or flow.completed_at is not None:
         raise CodeRefused
     return flow
 
@@ -106,14 +110,20 @@ async def find_by_token(
     return await session.scalar(query)
 
 
-async def drop_rivals(session: AsyncSession, flow: VerificationFlow) -> None:
-    """Forget other pending flows of the same address and purpose: this one proved the mailbox."""
+async def drop_rivals(session: AsyncSession, flow: VerificationFlow, *, now: datetime) -> None:
+    """End other pending flows of the same address and purpose: this one proved the mailbox.
+
+    What was pending in them is wiped; the bare flows stay until they are purged, so that who
+    began one sees no difference.
+    """
     await session.execute(
-        delete(VerificationFlow).where(
+        update(VerificationFlow)
+        .where(
             VerificationFlow.email_key == flow.email_key,
             VerificationFlow.purpose == flow.purpose,
-            VerificationFlow.id != flow.id,
+            VerificationFlow.completed_at.is_(None),
         )
+        .values(completed_at=now, password_hash=None, profile={})
     )
 
 
@@ -147,15 +157,14 @@ async def lock_address(session: AsyncSession, hashed: bytes) -> None:
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
-async def _open_flow(session: AsyncSession, flow_id: UUID) -> VerificationFlow | None:
-    """An open flow, under its address's lock; read again once the lock is ours."""
+async def _locked_flow(session: AsyncSession, flow_id: UUID) -> VerificationFlow | None:
+    """A flow under its address's lock; read again once the lock is ours."""
     query = select(VerificationFlow.address_hash).where(VerificationFlow.id == flow_id)
     hashed = await session.scalar(query)
     if hashed is None:
         return None
     await lock_address(session, hashed)
-    flow = await session.get(VerificationFlow, flow_id, populate_existing=True)
-    return flow if flow and flow.completed_at is None else None
+    return await session.get(VerificationFlow, flow_id, populate_existing=True)
 
 
 async def _send_code(

@@ -10,6 +10,8 @@ const TEXTS = {
     currentPassword: "Password", freshPassword: "New password",
     verified: "You have successfully created your account. From now on you can download videos.",
     changed: "Your password has been updated.", back: "Back to the page you were on",
+    ask: ["Reset your password", "Enter the email address that you registered with.", "Send me a link"], email: "Email address",
+    asked: "A mail is on its way to this address. Its link leads back here.",
     noToken: "This link is not complete. Please open it again from the mail.",
     offline: "That did not work. Please check your connection and try again.",
   },
@@ -21,6 +23,8 @@ const TEXTS = {
     currentPassword: "Mot de passe", freshPassword: "Nouveau mot de passe",
     verified: "Votre compte a été créé. Vous pouvez maintenant télécharger des vidéos.",
     changed: "Votre mot de passe a été mis à jour.", back: "Retour à la page où vous étiez",
+    ask: ["Réinitialiser votre mot de passe", "Saisissez l’adresse électronique de votre inscription.", "M’envoyer un lien"], email: "Adresse électronique",
+    asked: "Un courriel est en route vers cette adresse. Son lien ramène ici.",
     noToken: "Ce lien n’est pas complet. Veuillez l’ouvrir à nouveau depuis le courriel.",
     offline: "Cela n’a pas fonctionné. Vérifiez votre connexion et réessayez.",
   },
@@ -40,14 +44,16 @@ document.documentElement.lang = language;
 
 let submit = async () => {};
 
+// `password` says what is typed: "current", "new", the "email" instead, or nothing.
 function show([heading, text, action], { password, next }) {
   title.textContent = document.title = heading;
   explanation.textContent = text;
   button.textContent = action;
   field.hidden = !password;
   input.required = Boolean(password);
-  input.autocomplete = password === "new" ? "new-password" : "current-password";
-  label.textContent = password === "new" ? texts.freshPassword : texts.currentPassword;
+  input.autocomplete = { new: "new-password", email: "email" }[password] ?? "current-password";
+  input.type = password === "email" ? "email" : "password";
+  label.textContent = { new: texts.freshPassword, email: texts.email }[password] ?? texts.currentPassword;
   input.value = "";
   message.replaceChildren();
   submit = next;
@@ -90,6 +96,17 @@ function askForNewPassword({ reset_token }) {
   input.focus();
 }
 
+// Where password managers and people without a link arrive (/.well-known/change-password).
+function askForAddress() {
+  show(texts.ask, {
+    password: "email",
+    next: async () => {
+      await post("/v1/verification-codes", { email: input.value, purpose: "password_reset" });
+      finish(texts.asked);
+    },
+  });
+}
+
 const PAGES = {
   verify: () => show(texts.verify, {
     password: "current",
@@ -119,7 +136,9 @@ form.addEventListener("submit", async (event) => {
 });
 
 PAGES[page]();
-if (!token) {
+if (!token && page === "reset") {
+  askForAddress();
+} else if (!token) {
   form.hidden = true;
   message.textContent = texts.noToken;
 }
