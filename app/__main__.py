@@ -67,7 +67,9 @@ def serve(
 
 
 @cli.command()
-def worker() -> None:
+def worker(
+    *, until_input_ends: Annotated[bool, typer.Option("--until-input-ends", hidden=True)] = False
+) -> None:
     """Send mail and do everything else that no request waits for, until SIGTERM."""
     from app import processes
     from app.jobs.worker import run
@@ -79,6 +81,8 @@ def worker() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        if until_input_ends:
+            _call_when_input_ends(stop.set)
         await run(database, settings=settings, keyring=keyring, smtp_url=smtp_url, stop=stop)
 
     _run(work)
@@ -193,6 +197,17 @@ async def _is_catalogue_empty(settings: Settings) -> bool:
             return not await assets.has_any(session)
     finally:
         await database.close()
+
+
+def _call_when_input_ends(call: Callable[[], None]) -> None:
+    """Standard input is a pipe that only the parent holds: its end is the parent's."""
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.remove_reader(sys.stdin)
+        call()
+
+    loop.add_reader(sys.stdin, end)
 
 
 def _direct_url(settings: Settings) -> str:

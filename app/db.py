@@ -87,6 +87,16 @@ class Database:
         await self.engine.dispose()
 
 
+# What asyncpg raises when the server ends a connection, depending on the moment.
+_CONNECTION_LOST = (
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    ConnectionError,
+)
+
+
 class PoolReader:
     """Single reads from an asyncpg pool, tried once more when the connection was stale."""
 
@@ -107,7 +117,7 @@ class PoolReader:
         try:
             async with pool.acquire(timeout=POOL_TIMEOUT) as connection:
                 return await getattr(connection, method)(query, *args)
-        except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, ConnectionError):
+        except _CONNECTION_LOST:
             # The server closed this connection while it lay in the pool; a read may be repeated.
             async with pool.acquire(timeout=POOL_TIMEOUT) as connection:
                 return await getattr(connection, method)(query, *args)

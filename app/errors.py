@@ -177,6 +177,7 @@ def install_handlers(app: FastAPI) -> None:
     for kind in (DBAPIError, PoolTimeoutError, OSError, asyncpg.PostgresError):
         app.add_exception_handler(kind, _handle_outage)
     app.add_exception_handler(asyncpg.InterfaceError, _handle_outage)
+    app.add_exception_handler(asyncpg.InternalClientError, _handle_outage)
 
 
 async def _handle_app_error(request: Request, error: Exception) -> JSONResponse:
@@ -255,6 +256,7 @@ def _is_outage(error: Exception, sqlstate: str) -> bool:
         socket.gaierror,
         PoolTimeoutError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
         asyncpg.CannotConnectNowError,
     )
     return isinstance(error, bare) or isinstance(getattr(error, "orig", None), bare)

@@ -109,10 +109,12 @@ class WorkerProcess:
         threading.Thread(target=self._restart_when_dead, daemon=True).start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        # In a session of its own, Ctrl-C reaches it through us, after the API has finished.
+        # In a session of its own, Ctrl-C reaches it through us, after the API has finished; and
+        # should we be killed, the end of its standard input tells it.
         return subprocess.Popen(  # our own program
-            [sys.executable, "-m", "app", "worker"],
+            [sys.executable, "-m", "app", "worker", "--until-input-ends"],
             env=child_environment(self._settings),
+            stdin=subprocess.PIPE,
             start_new_session=True,
         )
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,6 +20,7 @@ from app.db import Database
 from app.models import Download
 from tests.factories import Published, publish_video, store
 from tests.helpers import Mailbox, bearer, rows, sign_up
+from tests.programs import free_ports
 
 WEED = Path(sys.executable).parent / "weed"
 IDENTITY = {
@@ -29,15 +29,6 @@ IDENTITY = {
     "actions": ["Admin", "Read", "Write", "List"],
 }
 CONTENTS = hashlib.shake_128(b"video").digest(300_000)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free now: this server does not choose for itself."""
-    with ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [each.getsockname()[1] for each in sockets]
 
 
 @pytest.fixture(scope="module")

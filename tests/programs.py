@@ -1,0 +1,117 @@
+"""The project's own commands as real processes, and what is left of them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from app import main
+
+PROJECT = Path(main.__file__).parent.parent
+PATIENCE = 30.0  # seconds; these processes share the machine with other tests
+Result = TypeVar("Result")
+
+
+@dataclass
+class Program:
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    url: str
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait_until_it_serves(self) -> str:
+        """The address that it listens on."""
+        while not self.answers():
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.05)
+        return self.url
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/livez", timeout=5).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def terminate(self) -> None:
+        self.process.terminate()
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def exit_code(self) -> int:
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def program(folder: Path, *arguments: str, **environment: str) -> Iterator[Program]:
+    """Run `python -m app …` with DATA_DIR in `folder` and nothing else of our environment."""
+    log = folder / f"{arguments[0]}.log"
+    [port] = free_ports(1)
+    given = {"PATH": os.environ["PATH"], "DATA_DIR": str(folder / "var"), "PORT": str(port)}
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app", *arguments],
+            cwd=PROJECT,
+            env={**given, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+        )
+    try:
+        yield Program(process, log, f"http://127.0.0.1:{port}")
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+def run_to_end(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
+    """Exit code and what was said."""
+    with program(folder, *arguments, **environment) as running:
+        return running.exit_code(), running.log.read_text()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, for programs that can't choose for themselves."""
+    with ExitStack() as stack:
+        sockets = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
+        return [each.getsockname()[1] for each in sockets]
+
+
+def processes_of(folder: Path) -> set[int]:
+    """Every process that was told of this DATA_DIR or works in it."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                told = str(folder).encode() in (entry / "environ").read_bytes()
+                if told or (entry / "cwd").readlink().is_relative_to(folder):
+                    found.add(int(entry.name))
+            except OSError:
+                continue  # it has gone meanwhile
+    return found
+
+
+def eventually(check: Callable[[], Result | None], *, within: float = PATIENCE) -> Result:
+    """Wait until `check` gives something true, and give it."""
+    deadline = time.monotonic() + within
+    while not (result := check()):
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
+    return result

@@ -1,0 +1,127 @@
+"""Every call with generated input, fitting and not: what comes back is in the OpenAPI document."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext, suppress
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case
+from schemathesis.checks import CheckFunction, not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.generation.modes import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from app.main import create_app
+from app.settings import Settings
+from tests.factories import publish_video
+from tests.helpers import Api, Mailbox, bearer, make_admin, sign_up
+
+CHECKS: list[CheckFunction] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+SCHEMA = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
+OPERATIONS = {
+    f"{result.ok().method.upper()} {result.ok().path}": result.ok()
+    for result in SCHEMA.get_all_operations()
+    if isinstance(result, Ok)
+}
+
+
+Send = Callable[[Case[Any]], httpx.Response]
+
+
+def run_examples(name: str, mode: GenerationMode, examples: int, send: Send, **fixed: Any) -> None:
+    """Send generated cases of one operation; blocking, so call it in a thread."""
+
+    @seed(20261123)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=OPERATIONS[name].as_strategy(generation_mode=mode, **fixed))
+    def check(case: Case[Any]) -> None:
+        case.validate_response(send(case), checks=CHECKS)
+
+    # An operation without input has none that does not fit.
+    with suppress(Unsatisfiable) if mode.is_negative else nullcontext():
+        check()
+
+
+async def fuzz(client: httpx.AsyncClient, name: str, *, examples: int, **fixed: Any) -> None:
+    loop = asyncio.get_running_loop()
+
+    def send(case: Case[Any]) -> httpx.Response:
+        kwargs = case.as_transport_kwargs(base_url=str(client.base_url))
+        return asyncio.run_coroutine_threadsafe(request(client, kwargs), loop).result(30)
+
+    for mode in GenerationMode:
+        await asyncio.to_thread(run_examples, name, mode, examples, send, **fixed)
+
+
+async def request(client: httpx.AsyncClient, kwargs: dict[str, Any]) -> httpx.Response:
+    kwargs.pop("cookies", None)
+    if isinstance(kwargs.get("data"), bytes | str):
+        kwargs["content"] = kwargs.pop("data")
+    return await client.request(**kwargs)
+
+
+async def known_paths(app: FastAPI, client: httpx.AsyncClient, name: str) -> dict[str, str]:
+    """Path parameters that lead somewhere, as far as this operation has any."""
+    video = await publish_video(app)
+    accounts = (await client.get("/v1/accounts")).json()["items"]
+    sessions = (await client.get("/v1/auth/sessions")).json()["items"]
+    known = {
+        "reference": video.slug,
+        "name": "hd",
+        "account_id": accounts[-1]["id"],
+        "session_id": sessions[-1]["id"],
+    }
+    return {key: value for key, value in known.items() if f"{{{key}}}" in name}
+
+
+@asynccontextmanager
+async def admin_client(app: FastAPI, mailbox: Mailbox) -> AsyncIterator[httpx.AsyncClient]:
+    async with Api(app) as client:
+        await sign_up(client, mailbox, "john@example.org")
+        session = await sign_up(client, mailbox)
+        await make_admin(mailbox.database, "jane@example.org")
+        client.headers.update(bearer(session))
+        yield client
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_stranger_gets_documented_answers(client: httpx.AsyncClient, name: str) -> None:
+    await fuzz(client, name, examples=6)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_admin_gets_documented_answers(app: FastAPI, mailbox: Mailbox, name: str) -> None:
+    async with admin_client(app, mailbox) as client:
+        paths = await known_paths(app, client, name)
+        await fuzz(client, name, examples=6, path_parameters=paths)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_hundreds_of_requests_get_documented_answers(
+    live_app: FastAPI, live_mailbox: Mailbox, name: str
+) -> None:
+    async with admin_client(live_app, live_mailbox) as client:
+        paths = await known_paths(live_app, client, name)
+        await fuzz(client, name, examples=150, path_parameters=paths)

@@ -1,0 +1,165 @@
+"""Who may call what: every route of the app, written out by hand."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from sqlalchemy import update
+from starlette.routing import Route
+
+from app.main import ROUTERS
+from app.models import Account
+from app.routers import dev_mail
+from tests.factories import publish_video
+from tests.helpers import Api, Mailbox, bearer, sign_up
+
+# A forger's token is an admin's with a changed signature.
+ROLES = ("anonymous", "forger", "member", "editor", "admin")
+OK = "ok"  # whatever the call fails by, it is not who calls
+REFUSALS = {"login_required": 401, "invalid_token": 401, "forbidden": 403}
+
+EVERYBODY = (OK, OK, OK, OK, OK)
+ACCOUNT = ("login_required", "invalid_token", OK, OK, OK)
+ADMIN = ("login_required", "invalid_token", "forbidden", "forbidden", OK)
+# Takes no access token; the one of its body or cookie is missing in this test.
+REFRESH = ("login_required",) * 5
+
+# A new route without a line here fails.
+MATRIX = {
+    "POST /v1/auth/register": EVERYBODY,
+    "POST /v1/auth/login": EVERYBODY,
+    "POST /v1/auth/refresh": REFRESH,
+    "POST /v1/auth/logout": EVERYBODY,
+    "POST /v1/auth/password-reset": EVERYBODY,
+    "GET /v1/auth/password-policy": EVERYBODY,
+    "GET /v1/auth/sessions": ACCOUNT,
+    "DELETE /v1/auth/sessions": ACCOUNT,
+    "DELETE /v1/auth/sessions/{session_id}": ACCOUNT,
+    "POST /v1/verification-codes": EVERYBODY,
+    "POST /v1/verification-codes/verify": EVERYBODY,
+    "GET /v1/account": ACCOUNT,
+    "PATCH /v1/account": ACCOUNT,
+    "DELETE /v1/account": ACCOUNT,
+    "GET /v1/account/export": ACCOUNT,
+    "POST /v1/account/password": ACCOUNT,
+    "POST /v1/account/email": ACCOUNT,
+    "POST /v1/account/email/verify": ACCOUNT,
+    "POST /v1/account/email/undo": EVERYBODY,  # the mailed token is the credential
+    "GET /v1/assets": EVERYBODY,
+    "GET /v1/assets/{reference}": EVERYBODY,
+    "POST /v1/assets/{reference}/renditions/{name}/downloads": ACCOUNT,
+    "GET /v1/assets/{reference}/renditions/{name}/download": ACCOUNT,
+    "GET /v1/files/{ticket}/{filename}": EVERYBODY,  # the ticket is the credential
+    "HEAD /v1/files/{ticket}/{filename}": EVERYBODY,
+    "GET /v1/accounts": ADMIN,
+    "GET /v1/accounts/{account_id}": ADMIN,
+    "PATCH /v1/accounts/{account_id}": ADMIN,
+    "GET /v1/audit-events": ADMIN,
+    "GET /.well-known/jwks.json": EVERYBODY,
+    "GET /.well-known/change-password": EVERYBODY,
+    "GET /livez": EVERYBODY,
+    "GET /readyz": EVERYBODY,
+    "GET /metrics": EVERYBODY,  # of this host, or with its own token
+    "GET /": EVERYBODY,
+    "GET /docs": EVERYBODY,
+    "GET /verify": EVERYBODY,
+    "GET /reset": EVERYBODY,
+    "GET /undo": EVERYBODY,
+    "GET /static/{name}": EVERYBODY,
+    "GET /dev/mail": EVERYBODY,  # of this host, in development
+    "GET /openapi.json": EVERYBODY,
+}
+# The same for everybody, or of a file that has its own ticket.
+PUBLIC_TO_CACHES = {
+    "GET /v1/auth/password-policy",
+    "GET /v1/assets",
+    "GET /v1/assets/{reference}",
+    "GET /v1/files/{ticket}/{filename}",
+    "HEAD /v1/files/{ticket}/{filename}",
+    "GET /.well-known/jwks.json",
+    "GET /",
+    "GET /docs",
+    "GET /verify",
+    "GET /reset",
+    "GET /undo",
+}
+ABSENT = "00000000-0000-7000-8000-000000000000"
+PARAMETERS = {
+    "reference": "harbour-exercise",
+    "name": "hd",
+    "session_id": ABSENT,
+    "account_id": ABSENT,
+    "ticket": "forged",
+    "filename": "a.mp4",
+}
+
+
+def routes_of(app: FastAPI) -> Iterator[str]:
+    included = [route for router in (*ROUTERS, dev_mail.router) for route in router.routes]
+    own = [route for route in app.routes if isinstance(route, Route)]
+    assert len(app.routes) == len(own) + len(ROUTERS) + 1, "a router that ROUTERS does not name"
+    for route in (*own, *included):
+        assert isinstance(route, Route | APIRoute)
+        methods = set(route.methods or ())
+        if route in own:
+            methods -= {"HEAD"}  # Starlette adds it to its own routes
+        yield from (f"{method} {route.path}" for method in methods)
+
+
+def test_matrix_names_every_route_and_no_other(app: FastAPI) -> None:
+    routes = list(routes_of(app))
+    assert sorted(routes) == sorted(MATRIX)
+
+
+@pytest.fixture
+async def clients(app: FastAPI, mailbox: Mailbox) -> AsyncIterator[dict[str, Api]]:
+    """A client for each role, on this host."""
+    await publish_video(app)
+    clients = {role: Api(app, network="127.0.0.1") for role in ROLES}
+    for role in ("member", "editor", "admin"):
+        email = f"{role}@example.org"
+        session = await sign_up(clients["anonymous"], mailbox, email)
+        clients[role].headers.update(bearer(session))
+        async with mailbox.database.transaction() as writing:
+            of_this = update(Account).where(Account.email == email)
+            await writing.execute(of_this.values(role=role))
+    token = clients["admin"].headers["Authorization"]
+    clients["forger"].headers["Authorization"] = token[:-5] + token[-5:].swapcase()
+    yield clients
+    for client in clients.values():
+        await client.aclose()
+
+
+async def call(client: httpx.AsyncClient, route: str) -> httpx.Response:
+    """With an empty body, where a body may be sent."""
+    method, path = route.split(" ")
+    has_body = method not in {"GET", "HEAD"} and not path.endswith("downloads")
+    json: dict[str, str] | None = {} if has_body else None
+    return await client.request(method, path.format(**PARAMETERS), json=json)
+
+
+def code_of(response: httpx.Response) -> str:
+    is_problem = response.headers.get("content-type") == "application/problem+json"
+    return str(response.json()["code"]) if is_problem and response.content else OK
+
+
+@pytest.mark.parametrize("route", MATRIX)
+async def test_each_role_may_call_what_the_matrix_says(clients: dict[str, Api], route: str) -> None:
+    for role, expected in zip(ROLES, MATRIX[route], strict=True):
+        response = await call(clients[role], route)
+        assert response.status_code < 500
+        if expected == OK:
+            assert code_of(response) not in REFUSALS, role
+        else:
+            assert code_of(response) == expected, role
+            assert response.status_code == REFUSALS[expected]
+
+
+@pytest.mark.parametrize("route", sorted(set(MATRIX) - PUBLIC_TO_CACHES))
+async def test_caches_keep_nothing_that_was_asked_for_with_a_token(
+    clients: dict[str, Api], route: str
+) -> None:
+    response = await call(clients["admin"], route)
+    assert response.headers["cache-control"] == "no-store"
