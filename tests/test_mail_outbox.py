@@ -198,7 +198,12 @@ async def test_two_workers_send_each_of_200_mails_once(database: Database) -> No
                 now=datetime.now(UTC),
             )
     other = Database(database._url)
-    async with ScriptedSmtp() as smtp, working(database, smtp.url), working(other, smtp.url):
+    pace = replace(QUICK, mail_lease=timedelta(minutes=2))  # both workers live: no lease may end
+    async with (
+        ScriptedSmtp() as smtp,
+        working(database, smtp.url, pace=pace),
+        working(other, smtp.url, pace=pace),
+    ):
         await eventually(lambda: _none_live(database))
     await other.close()
     assert sorted(taken.recipient for taken in smtp.taken) == sorted(

@@ -66,8 +66,10 @@ TABLES: tuple[Table, ...] = tuple(_expired(datetime.now(UTC)))
 async def purge_batch(session: AsyncSession, table: type[Base], *, now: datetime) -> int:
     """Delete up to a thousand expired rows of one table; returns how many that were."""
     key = inspect(table).primary_key
-    batch = select(*key).where(_expired(now)[table]).limit(BATCH).with_for_update(skip_locked=True)
-    result = await session.execute(delete(table).where(tuple_(*key).in_(batch)))
+    # A CTE that locks is computed once; a mere subquery might be, with its LIMIT, for each row.
+    rows = select(*key).where(_expired(now)[table]).limit(BATCH).with_for_update(skip_locked=True)
+    batch = rows.cte("batch")
+    result = await session.execute(delete(table).where(tuple_(*key).in_(select(batch))))
     assert isinstance(result, CursorResult)  # noqa: S101  # a DELETE gives a row count
     return result.rowcount
 
