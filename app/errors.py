@@ -259,4 +259,7 @@ def _is_outage(error: Exception, sqlstate: str) -> bool:
         asyncpg.InternalClientError,
         asyncpg.CannotConnectNowError,
     )
-    return isinstance(error, bare) or isinstance(getattr(error, "orig", None), bare)
+    wrapped = getattr(error, "orig", None)
+    return any(
+        isinstance(each, bare) for each in (error, wrapped, getattr(wrapped, "__cause__", None))
+    )

@@ -404,6 +404,18 @@ async def test_who_waits_out_a_stranger_s_delay_is_not_blocked_for_it(
         assert (await login(newcomer)).status_code == 200
 
 
+async def test_each_wait_is_good_for_one_try(
+    app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, clock: Clock
+) -> None:
+    await sign_up(client, mailbox)
+    await fail_from_all_over(app, 20)
+    async with Api(app) as stranger:
+        assert_throttled(await login(stranger, password=WRONG), seconds=1)
+        clock.now += timedelta(seconds=1)
+        await fail(stranger, 1)
+        assert_throttled(await login(stranger), seconds=2)
+
+
 async def test_strangers_who_keep_trying_can_not_keep_the_owner_out(
     app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, clock: Clock
 ) -> None:
