@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -126,6 +126,11 @@ class ServiceUnavailable(AppError):
 
 class InternalError(AppError):
     status, code, title = 500, "internal_error", "Something went wrong on our side"
+
+
+def constraint_name(error: IntegrityError) -> str | None:
+    """Which constraint decided, for services that answer each in its own way."""
+    return getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
 
 
 def problem(scope: Scope, error: AppError) -> JSONResponse:

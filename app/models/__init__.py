@@ -1,16 +1,21 @@
 """All tables, so that the metadata is complete for whoever imports this package."""
 
 from app.models.accounts import Account
-from app.models.assets import Asset
+from app.models.asset_search import AssetSearch, FacetCount
+from app.models.assets import Asset, AssetRelation, AssetVersion
 from app.models.audit_events import AuditEvent
 from app.models.base import Base
+from app.models.captions import Caption
+from app.models.collections import Collection, CollectionItem
 from app.models.downloads import Download
 from app.models.idempotency import IdempotencyKey
+from app.models.keywords import Keyword
 from app.models.login_failures import LoginFailures
 from app.models.mail_outbox import OutboxMail
-from app.models.renditions import Rendition
+from app.models.renditions import CondemnedObject, Rendition, StoredObject
 from app.models.sessions import Session
 from app.models.signing_keys import StoredSigningKey
+from app.models.uploads import Upload, UploadPart
 from app.models.verification_codes import (
     EmailChangeUndo,
     FailedCodes,
@@ -21,17 +26,29 @@ from app.models.verification_codes import (
 __all__ = [
     "Account",
     "Asset",
+    "AssetRelation",
+    "AssetSearch",
+    "AssetVersion",
     "AuditEvent",
     "Base",
+    "Caption",
+    "Collection",
+    "CollectionItem",
+    "CondemnedObject",
     "Download",
     "EmailChangeUndo",
+    "FacetCount",
     "FailedCodes",
     "IdempotencyKey",
+    "Keyword",
     "LoginFailures",
     "OutboxMail",
     "Rendition",
     "Session",
+    "StoredObject",
     "StoredSigningKey",
+    "Upload",
+    "UploadPart",
     "VerificationCode",
     "VerificationFlow",
 ]

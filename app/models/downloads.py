@@ -1,7 +1,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Identified
@@ -17,8 +17,18 @@ class Download(Identified, Base):
     rendition_id: Mapped[UUID] = mapped_column(ForeignKey("rendition.id", ondelete="CASCADE"))
     day: Mapped[date]
     occurred_at: Mapped[datetime]
+    # True of the first by its account, of its rendition, on its day. Said once, when it happens, so
+    # that the counts stay the same when the account is erased.
+    is_counted: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     __table_args__ = (
         Index(None, "account_id", "id"),
-        Index(None, "rendition_id", "day", "account_id"),
+        Index(
+            "uq_download_counted",
+            "rendition_id",
+            "day",
+            "account_id",
+            unique=True,
+            postgresql_where=text("is_counted"),
+        ),
     )

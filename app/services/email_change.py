@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import crypto
 from app.crypto import Keyring, PasswordHasher
-from app.errors import AppError
+from app.errors import AppError, constraint_name
 from app.models import Account, EmailChangeUndo, VerificationFlow
 from app.services import (
     audit_events,
@@ -25,7 +25,7 @@ from app.services.context import Client, Deployment
 from app.services.emails import EmailAddress
 from app.services.one_time_codes import CodeRefused
 from app.services.password_reset import ResetGrant
-from app.services.registration import EMAIL_CONSTRAINT, constraint_name
+from app.services.registration import EMAIL_CONSTRAINT
 from app.services.verification_flows import IssuedCode
 
 # No hash has this form, so no password matches until a new one is set.

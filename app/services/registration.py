@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.crypto import PasswordHasher
+from app.errors import constraint_name
 from app.models import Account, VerificationFlow
 from app.services import audit_events, auth, passwords, verification_flows
 from app.services.auth import Transactions
@@ -96,8 +97,3 @@ async def activate(
     return await auth.open_session(
         session, account, device=device, keyring=deployment.keyring, now=now
     )
-
-
-def constraint_name(error: IntegrityError) -> str | None:
-    """Which constraint decided, as asyncpg tells it."""
-    return getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
