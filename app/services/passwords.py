@@ -8,7 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.crypto import PasswordHasher
 from app.errors import FieldError, InvalidInput
 from app.models import Account
-from app.services import audit_events, mail_outbox, policy, reauthentication, sessions
+from app.services import (
+    audit_events,
+    mail_outbox,
+    password_rules,
+    policy,
+    reauthentication,
+    sessions,
+)
 from app.services.auth import Caller, Transactions
 from app.services.context import Client, Deployment
 
@@ -19,7 +26,7 @@ class PasswordPolicy(InvalidInput):
 
 def check(password: str, *, email: str, pointer: str = "/password") -> None:
     """Raise `PasswordPolicy` with one entry for each rule that the password breaks."""
-    problems = policy.password_problems(password, email=email)
+    problems = password_rules.problems(password, email=email)
     if problems:
         raise PasswordPolicy(errors=[_at(pointer, problem) for problem in problems])
 
@@ -33,7 +40,8 @@ def rules() -> dict[str, Any]:
         "spaces_allowed": False,
         "needs": ["uppercase", "lowercase", "number", "symbol"],
         "rules": [
-            {"code": code, "message": message} for code, message in policy.PASSWORD_RULES.items()
+            {"code": code, "message": message}
+            for code, message in password_rules.PASSWORD_RULES.items()
         ],
     }
 

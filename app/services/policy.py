@@ -3,14 +3,8 @@
 Where the product's own rules differ from OWASP and NIST, docs/security.md says so and why.
 """
 
-import string
-import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cache
-from importlib import resources
-
-from app.errors import FieldError
 
 # Verification codes
 CODE_DIGITS = 8
@@ -57,6 +51,27 @@ JWKS_MAX_AGE = timedelta(minutes=5)
 # Downloads
 DOWNLOAD_URL_LIFETIME = timedelta(minutes=15)
 
+# Uploads
+MAX_OPEN_UPLOADS = 20
+MAX_OPEN_UPLOAD_BYTES = 2 * 1024**4
+# Counted from the last byte.
+UPLOAD_LIFETIME = timedelta(days=7)
+# Whoever appends has the upload to itself for so long, and again with all that it writes. Short,
+# because a client whose server died comes back within ten seconds and would not wait longer.
+UPLOAD_LEASE = timedelta(seconds=8)
+UPLOAD_FLUSH_INTERVAL = timedelta(seconds=3)
+# A sender that was silent for so long gives way to another request for the same upload.
+UPLOAD_SILENCE = timedelta(seconds=1)
+FILENAME_MAX_BYTES = 255
+
+# Stored objects. What nobody refers to yet may be about to be referred to; what a newer file has
+# taken the place of may have been replaced by mistake.
+KEEP_UNREFERENCED_OBJECT = timedelta(hours=24)
+KEEP_REPLACED_RENDITION = timedelta(days=30)
+
+# Sitemaps: fewer than the 50,000 addresses that one may hold, to be written in a moment.
+SITEMAP_PAGE_SIZE = 1_000
+
 # Retention; docs/security.md lists each with its reason.
 KEEP_PENDING_FLOW = timedelta(hours=48)
 KEEP_ENDED_SESSION = timedelta(days=30)
@@ -72,14 +87,59 @@ MAIL_LEASE = timedelta(minutes=2)
 MAIL_RETRY_DELAYS = tuple(timedelta(seconds=s) for s in (15, 30, 60, 120, 300, 600))
 MAIL_GIVE_UP = timedelta(hours=31)
 
+# Files of assets
+# A worker that was silent for so long is taken for dead, and its file is taken up by another.
+PROCESSING_LEASE = timedelta(minutes=1)
+PROCESSING_RETRY_DELAYS = tuple(timedelta(seconds=s) for s in (5, 15, 60, 300, 600))
+# The host may end a decoder for want of memory once or twice; then it is the file that needs it.
+MAX_INTERRUPTIONS = 3
+# What a decoder would unpack into a gigabyte. The largest cameras make a third of it.
+MAX_PICTURE_PIXELS = 400_000_000
+MAX_MEDIA_DURATION = timedelta(hours=48)
+# Editors see the poster and preview of a draft by an address that works for so long.
+DRAFT_PREVIEW_LIFETIME = timedelta(hours=1)
+
+# Captions
+CAPTION_MAX_BYTES = 2 * 1024 * 1024
+CAPTION_LATEST = timedelta(days=7)
+MAX_CAPTIONS_PER_ASSET = 60
+
+# Keywords
+KEYWORD_MAX_LENGTH = 100
+MAX_KEYWORDS_PER_ASSET = 100
+
 # Idempotency keys
 IDEMPOTENCY_LEASE = timedelta(minutes=1)
 IDEMPOTENCY_KEY_MAX_LENGTH = 255
+
+# Lists and search
+# Totals are exact up to here; relevance ranks, and filtered facets count, this many newest hits.
+COUNTED_HITS = 10_000
+# Phrases are looked for in so many of the newest assets that have all the words.
+PHRASE_CANDIDATES = 5_000
+QUERY_MAX_LENGTH = 200
+# Shorter ones stand for too many words to be completed.
+COMPLETED_WORD_MIN_LENGTH = 3
+FACET_VALUES = 50
+MAX_FACETS = 10
+# A sort key must fit into a cursor.
+SORTED_TITLE_LENGTH = 100
+# Of one asset, far below the mebibyte that a vector may hold.
+INDEXED_CHARACTERS = 250_000
+# Of summary and body in each language: news says first what matters most.
+RANKED_WORDS = 60
+SNIPPET_CHARACTERS = 160
+MATCHES_PER_ASSET = 10
 
 
 def is_expired(expires_at: datetime, now: datetime) -> bool:
     """The one boundary: valid until the last moment before, refused from `expires_at` on."""
     return now >= expires_at
+
+
+def largest_upload(max_upload_bytes: int | None) -> int:
+    """The size that one file may have, given the setting: never more than all files together."""
+    return min(max_upload_bytes or MAX_OPEN_UPLOAD_BYTES, MAX_OPEN_UPLOAD_BYTES)
 
 
 def next_code_mail_at(sent: Sequence[datetime], now: datetime) -> datetime:
@@ -116,78 +176,6 @@ def mail_retry_delay(attempts: int) -> timedelta:
     return MAIL_RETRY_DELAYS[min(attempts, len(MAIL_RETRY_DELAYS)) - 1]
 
 
-def password_problems(password: str, *, email: str) -> list[FieldError]:
-    """Every rule of the password policy that this password breaks, in a fixed order."""
-    normalized = unicodedata.normalize("NFC", password)
-    broken = {
-        "password_too_short": len(normalized) < PASSWORD_MIN_LENGTH,
-        "password_too_long": _is_too_long(normalized),
-        "password_has_space": any(char.isspace() for char in normalized),
-        "password_needs_uppercase": not any(char.isupper() for char in normalized),
-        "password_needs_lowercase": not any(char.islower() for char in normalized),
-        "password_needs_number": not any(char.isdecimal() for char in normalized),
-        "password_needs_symbol": not any(_is_symbol(char) for char in normalized),
-        "password_too_common": _is_common(normalized),
-        "password_contains_email": _contains_email(normalized, email),
-    }
-    return [
-        {"pointer": "", "code": code, "message": PASSWORD_RULES[code]}
-        for code, is_broken in broken.items()
-        if is_broken
-    ]
-
-
-PASSWORD_RULES = {
-    "password_too_short": f"Use at least {PASSWORD_MIN_LENGTH} characters.",
-    "password_too_long": f"Use at most {PASSWORD_MAX_LENGTH} characters.",
-    "password_has_space": "Leave out spaces.",
-    "password_needs_uppercase": "Add an upper-case letter.",
-    "password_needs_lowercase": "Add a lower-case letter.",
-    "password_needs_number": "Add a number.",
-    "password_needs_symbol": "Add a symbol, such as - ! ? # or %.",
-    "password_too_common": "Choose one that is harder to guess; this one is widely used.",
-    "password_contains_email": "Leave your email address out of it.",
-}
-
-
-def _is_too_long(password: str) -> bool:
-    return len(password) > PASSWORD_MAX_LENGTH or len(password.encode()) > PASSWORD_MAX_BYTES
-
-
-def _is_symbol(char: str) -> bool:
-    """Punctuation or symbol of any script (Unicode general categories P and S)."""
-    return unicodedata.category(char)[0] in "PS"
-
-
-_LEET = str.maketrans("0134578@$!", "oleastbasi")
-
-
-def _is_common(password: str) -> bool:
-    """Whether it is a widely used password, dressed up with digits, symbols or look-alikes.
-
-    The product's composition rule makes people write "Password123!" for "password" (ASVS 6.2.4
-    and 6.1.2 ask for the words of the service too), so the core of the password is looked up.
-    """
-    lowered = password.lower()
-    if len(set(lowered)) < PASSWORD_MIN_DISTINCT:
-        return True
-    dressing = string.digits + string.punctuation
-    undressed = {lowered, lowered.rstrip(string.punctuation), lowered.strip(dressing)}
-    candidates = undressed | {form.translate(_LEET) for form in undressed}
-    return not candidates.isdisjoint(_common_passwords())
-
-
-_CONTEXT_WORDS = ("multimedia", "multimediaaccount", "newsletter", "broadcast", "broadcaster")
-
-
-@cache
-def _common_passwords() -> frozenset[str]:
-    listed = resources.files("app.services").joinpath("common_passwords.txt").read_text()
-    return frozenset(listed.split()).union(_CONTEXT_WORDS)
-
-
-def _contains_email(password: str, email: str) -> bool:
-    lowered = password.lower()
-    local_part, _, domain = email.lower().partition("@")
-    parts = (local_part, domain, domain.partition(".")[0])
-    return any(len(part) >= EMAIL_PART_MIN_LENGTH and part in lowered for part in parts)
+def processing_retry_delay(attempts: int) -> timedelta:
+    """The pause after the given number of tries at a file that our own faults have ended."""
+    return PROCESSING_RETRY_DELAYS[min(attempts, len(PROCESSING_RETRY_DELAYS)) - 1]
