@@ -5,7 +5,9 @@ All are coroutines: FastAPI would run a plain function in a thread, for a hundre
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from time import monotonic
 from typing import Annotated, cast
 
 from babel import negotiate_locale
@@ -13,14 +15,20 @@ from fastapi import Depends, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.adapters.storage import Storage
+from app.adapters.upload_store import UploadStore, open_upload_store
 from app.crypto import AccessTokens, InvalidToken, PasswordHasher
 from app.db import Reader, get_session
 from app.errors import Forbidden, LoginRequired
+from app.formats.addresses import Addresses
 from app.http.client_address import client_network
+from app.http.conditional import check_if_match
 from app.http.cookies import DEVICE_COOKIE
+from app.http.page_cache import FILLING
 from app.http.pager import Pager
 from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
 from app.services import auth
+from app.services.asset_editing import Editor
+from app.services.asset_versions import VersionCheck
 from app.services.auth import Caller
 from app.services.context import Client, Deployment
 from app.settings import Settings
@@ -47,6 +55,13 @@ async def get_reader(request: Request) -> Reader:
     return cast("Reader", request.app.state.database.reader)
 
 
+async def get_public_reader(request: Request) -> Reader:
+    """For what anybody may read: a replica, except for an answer that is kept for everybody."""
+    database = request.app.state.database
+    is_kept = request.scope.get("state", {}).get(FILLING, False)
+    return cast("Reader", database.reader if is_kept else database.replica)
+
+
 async def get_settings(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
@@ -67,6 +82,15 @@ async def get_storage(request: Request) -> Storage:
     return cast("Storage", request.app.state.storage)
 
 
+async def get_upload_store(request: Request) -> UploadStore:
+    return open_upload_store(request.app.state.storage)
+
+
+async def get_addresses(request: Request) -> Addresses:
+    state = request.app.state
+    return Addresses(api=state.settings.base_url, pages=state.deployment.links_url)
+
+
 async def utc_now() -> datetime:
     """The time of this request. Tests move the clock by overriding this function."""
     return datetime.now(UTC)
@@ -76,12 +100,24 @@ Transactions = Annotated[
     Callable[[], AbstractAsyncContextManager[AsyncSession]], Depends(get_transactions)
 ]
 ReaderDep = Annotated[Reader, Depends(get_reader)]
+PublicReaderDep = Annotated[Reader, Depends(get_public_reader)]
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 DeploymentDep = Annotated[Deployment, Depends(get_deployment)]
 HasherDep = Annotated[PasswordHasher, Depends(get_hasher)]
 AccessTokensDep = Annotated[AccessTokens, Depends(get_access_tokens)]
 StorageDep = Annotated[Storage, Depends(get_storage)]
+UploadStoreDep = Annotated[UploadStore, Depends(get_upload_store)]
+AddressesDep = Annotated[Addresses, Depends(get_addresses)]
 Now = Annotated[datetime, Depends(utc_now)]
+
+
+async def get_clock(now: Now) -> Callable[[], datetime]:
+    """The time as it goes on, for a request that may take hours."""
+    started = monotonic()
+    return lambda: now + timedelta(seconds=monotonic() - started)
+
+
+Clock = Annotated[Callable[[], datetime], Depends(get_clock)]
 
 
 async def get_client(request: Request) -> Client:
@@ -117,6 +153,30 @@ async def get_account(request: Request, now: Now) -> Caller:
 CurrentAccount = Annotated[Caller, Depends(get_account)]
 
 
+async def get_optional_caller(request: Request, now: Now) -> Caller | None:
+    """Who asks, where anybody may; a token that is sent must be a good one."""
+    return await get_account(request, now) if "authorization" in request.headers else None
+
+
+OptionalCaller = Annotated[Caller | None, Depends(get_optional_caller)]
+
+
+async def get_editor(caller: CurrentAccount) -> Caller:
+    if not caller.is_editor:
+        raise Forbidden
+    return caller
+
+
+CurrentEditor = Annotated[Caller, Depends(get_editor)]
+
+
+async def get_acting_editor(caller: CurrentEditor, client: CurrentClient) -> Editor:
+    return Editor(caller.account_id, client)
+
+
+ActingEditor = Annotated[Editor, Depends(get_acting_editor)]
+
+
 async def get_admin(caller: CurrentAccount) -> Caller:
     if caller.role != "admin":
         raise Forbidden
@@ -124,6 +184,14 @@ async def get_admin(caller: CurrentAccount) -> Caller:
 
 
 CurrentAdmin = Annotated[Caller, Depends(get_admin)]
+
+
+async def get_version_check(request: Request) -> VersionCheck:
+    """Compares If-Match with the version that the change is about to meet, under its lock."""
+    return partial(check_if_match, request.headers.get("if-match"))
+
+
+VersionCheckDep = Annotated[VersionCheck, Depends(get_version_check)]
 
 
 async def get_preferred_locale(request: Request) -> str:

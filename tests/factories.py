@@ -1,5 +1,6 @@
 """Catalogue entries for tests, made by the services that make real ones."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -9,10 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.adapters.storage import content_key
-from app.models import Asset, Rendition
-from app.services import assets
+from app.models import Asset, Rendition, StoredObject
+from app.services import asset_editing, publication
+from app.services.asset_editing import WORKER
 
 PUBLISHED_AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CONTENTS = bytes(range(256)) * 40
@@ -46,45 +49,106 @@ async def publish_video(
     """Store an object and publish a video with it, `age` before 9 o'clock."""
     digest = sha256(contents).hexdigest()
     await store(app, content_key(digest), contents, filename=filename)
-    published_at = PUBLISHED_AT - age
-    asset = make_asset(slug, fields={"title": slug, **fields}, created_at=published_at)
-    rendition = Rendition(
-        name="hd",
-        purpose="broadcast",
-        object_key=content_key(digest),
-        filename=filename,
-        media_type="video/mp4",
-        size_bytes=len(contents),
-        sha256=digest,
-        technical={"duration_ms": 10_000},
-        created_at=published_at,
-    )
+    at = PUBLISHED_AT - age
     async with app.state.database.transaction() as session:
-        await assets.publish(session, asset, [rendition], now=published_at)
+        asset = await create(session, slug, "video", fields=fields, at=at)
+        rendition = await add_file(
+            session, asset, contents=contents, filename=filename, created_at=at
+        )
+        await publish(session, asset, at=at)
     return Published(asset.id, slug, rendition.id, contents, digest, content_key(digest))
 
 
 async def publish_story(
     app: FastAPI, slug: str, *, published_at: datetime = PUBLISHED_AT, **fields: Any
 ) -> UUID:
-    asset = make_asset(slug, "story", fields={"title": slug, **fields}, created_at=published_at)
     async with app.state.database.transaction() as session:
-        await assets.publish(session, asset, [], now=published_at)
+        asset = await create(session, slug, "story", fields=fields, at=published_at)
+        await publish(session, asset, at=published_at)
     return asset.id
 
 
-async def add_draft(app: FastAPI, slug: str = "a-draft") -> UUID:
-    asset = make_asset(slug, updated_at=PUBLISHED_AT)
+async def add_draft(app: FastAPI, slug: str = "a-draft", **fields: Any) -> UUID:
     async with app.state.database.transaction() as session:
-        session.add(asset)
-    return asset.id
+        return (await create(session, slug, "video", fields=fields)).id
 
 
-async def withdraw(app: FastAPI, asset_id: UUID, reason: str | None) -> None:
+async def withdraw(app: FastAPI, asset_id: UUID, reason: str) -> None:
     async with app.state.database.transaction() as session:
-        asset = await session.get_one(Asset, asset_id)
-        asset.state, asset.withdrawal_reason = "withdrawn", reason
-        asset.withdrawn_at = PUBLISHED_AT
+        await publication.withdraw(
+            session,
+            str(asset_id),
+            reason=reason,
+            check=any_version,
+            editor=WORKER,
+            now=PUBLISHED_AT,
+        )
+
+
+async def create(
+    session: AsyncSession,
+    slug: str,
+    asset_type: str = "video",
+    *,
+    fields: Mapping[str, Any],
+    at: datetime = PUBLISHED_AT,
+) -> Asset:
+    """A draft by the editors' own way; its title is its slug unless another is given."""
+    sent = {"slug": slug, "title": slug, **fields}
+    return await asset_editing.create(session, asset_type, sent, editor=WORKER, now=at)
+
+
+async def add_file(
+    session: AsyncSession,
+    asset: Asset,
+    *,
+    contents: bytes = CONTENTS,
+    filename: str = "harbour-exercise.mp4",
+    created_at: datetime = PUBLISHED_AT,
+    **columns: Any,
+) -> Rendition:
+    """A ready rendition, called "hd" unless it is given a name."""
+    digest = sha256(contents).hexdigest()
+    key = content_key(digest)
+    if await session.get(StoredObject, key) is None:
+        session.add(
+            StoredObject(key=key, size_bytes=len(contents), sha256=digest, created_at=created_at)
+        )
+        await session.flush()
+    rendition = Rendition(
+        **{
+            "asset_id": asset.id,
+            "name": "hd",
+            "purpose": "broadcast",
+            "object_key": key,
+            "filename": filename,
+            "media_type": "video/mp4",
+            "size_bytes": len(contents),
+            "sha256": digest,
+            "technical": {"duration_ms": 10_000},
+            "created_at": created_at,
+            **columns,
+        }
+    )
+    session.add(rendition)
+    await session.flush()
+    return rendition
+
+
+async def publish(session: AsyncSession, asset: Asset, *, at: datetime = PUBLISHED_AT) -> None:
+    await publication.publish(
+        session,
+        str(asset.id),
+        publish_at=None,
+        note=None,
+        check=any_version,
+        editor=WORKER,
+        now=at,
+    )
+
+
+def any_version(_: int) -> None:
+    """The check of an editor who has seen the newest version."""
 
 
 async def store(app: FastAPI, key: str, contents: bytes, *, filename: str = "a.mp4") -> None:
@@ -92,17 +156,3 @@ async def store(app: FastAPI, key: str, contents: bytes, *, filename: str = "a.m
         path = Path(folder) / "object"
         path.write_bytes(contents)
         await app.state.storage.put_file(key, path, filename=filename, media_type="video/mp4")
-
-
-def make_asset(slug: str, asset_type: str = "video", **columns: Any) -> Asset:
-    return Asset(
-        **{
-            "slug": slug,
-            "type": asset_type,
-            "language": "en",
-            "fields": {},
-            "version": 1,
-            "created_at": PUBLISHED_AT,
-            **columns,
-        }
-    )

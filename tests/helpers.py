@@ -1,5 +1,6 @@
 """What tests talk to: the API as a client, the mail that it wrote, and a clock they can move."""
 
+import asyncio
 import itertools
 import json
 from dataclasses import dataclass
@@ -111,9 +112,17 @@ def bearer(session: dict[str, Any]) -> dict[str, str]:
 
 
 async def make_admin(database: Database, email: str) -> None:
+    await _give_role(database, email, "admin")
+
+
+async def make_editor(database: Database, email: str) -> None:
+    await _give_role(database, email, "editor")
+
+
+async def _give_role(database: Database, email: str, role: str) -> None:
     async with database.transaction() as session:
         account = (await session.scalars(select(Account).where(Account.email == email))).one()
-        account.role = "admin"
+        account.role = role
 
 
 async def rows(database: Database, table: type[Row]) -> list[Row]:
@@ -126,3 +135,16 @@ async def audited(database: Database) -> list[str]:
     """The actions in the audit trail, oldest first."""
     events = await rows(database, AuditEvent)
     return [event.action for event in sorted(events, key=lambda event: event.id)]
+
+
+async def somebody_waits(database: Database) -> None:
+    """Return once a transaction waits for another's lock."""
+    waiting = """
+        SELECT FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'
+    """
+    for _ in range(500):
+        if await database.reader.fetchrow(waiting) is not None:
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError

@@ -4,6 +4,7 @@ import base64
 import json
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -12,9 +13,11 @@ from sqlalchemy import LargeBinary, text
 
 from app.crypto import Keyring
 from app.db import Database
-from app.models import Account, AuditEvent, Base, Download, OutboxMail
+from app.models import Account, AuditEvent, Base, Download, OutboxMail, Upload
+from app.services import asset_editing
+from app.services.asset_editing import Editor
 from app.services.verification_flows import address_hash
-from tests.factories import publish_video
+from tests.factories import PUBLISHED_AT, add_file, publish_video
 from tests.helpers import (
     NEW_PASSWORD,
     PASSWORD,
@@ -382,13 +385,17 @@ async def test_right_password_before_something_grave_is_no_failure(
 EXPORTED_AS = {
     "account": "account",
     "audit_event": "audit_events",
+    "asset": "assets",
+    "asset_version": "asset_versions",
     "download": "downloads",
     "email_change_undo": "email_change_undos",
     "failed_codes": "failed_codes",
     "idempotency_key": "idempotency_keys",
     "login_failures": "login_failures",
     "mail_outbox": "mails",
+    "rendition": "renditions",
     "session": "sessions",
+    "upload": "uploads",
     "verification_code": "verification_codes",
     "verification_flow": "verification_flows",
 }
@@ -423,6 +430,8 @@ async def live_through(
     downloaded = await client.post(video.downloads, headers={**headers, **key})
     assert downloaded.status_code == 201, downloaded.text
 
+    await work_as_editor(app, UUID(session["account"]["id"]))
+
     body = {"email": email, "purpose": "password_reset"}
     flow_id = (await client.post("/v1/verification-codes", json=body)).json()["flow_id"]
     code = await mailbox.code(email)
@@ -437,6 +446,27 @@ async def live_through(
     body = {"new_email": f"pending-{new_email}", "password": PASSWORD}
     await client.post("/v1/account/email", json=body, headers=headers)
     return session
+
+
+async def work_as_editor(app: FastAPI, account_id: UUID) -> None:
+    """Create an asset and a file of it, and begin to upload another."""
+    editor = Editor(account_id, client=None)
+    sent = {"title": "A desk's work"}
+    async with app.state.database.transaction() as session:
+        asset = await asset_editing.create(session, "video", sent, editor=editor, now=PUBLISHED_AT)
+        await add_file(session, asset, created_by=account_id)
+        upload = Upload(
+            account_id=account_id,
+            asset_id=asset.id,
+            rendition_name="master",
+            purpose="master",
+            filename="master.mxf",
+            metadata_header="",
+            length_bytes=1,
+            created_at=PUBLISHED_AT,
+            expires_at=PUBLISHED_AT,
+        )
+        session.add(upload)
 
 
 def places_of(needles: set[bytes], records: dict[str, list[str]]) -> set[str]:
@@ -492,6 +522,7 @@ async def test_export_has_every_row_about_the_person_and_of_nobody_else(
         "login",
         "login_failed",
         "email_changed",
+        "asset.created",
     }
     assert len(document["sessions"]) == 2
     assert len(document["email_change_undos"]) == 2

@@ -22,7 +22,7 @@ class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-def _is_one_line(text: str) -> str:
+def is_one_line(text: str) -> str:
     """Text for names: no control, direction or line characters that could forge a header."""
     for char in text:
         if char not in _JOINERS and unicodedata.category(char) in _INVISIBLE:
@@ -33,7 +33,7 @@ def _is_one_line(text: str) -> str:
 Line = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
-    AfterValidator(_is_one_line),
+    AfterValidator(is_one_line),
 ]
 Password = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.crypto import Keyring, PasswordHasher
 from app.models import (
     Account,
+    Asset,
+    AssetVersion,
     AuditEvent,
     Base,
     Download,
@@ -21,6 +23,7 @@ from app.models import (
     OutboxMail,
     Rendition,
     Session,
+    Upload,
     VerificationCode,
     VerificationFlow,
 )
@@ -81,13 +84,17 @@ async def export(session: AsyncSession, account_id: UUID, *, keyring: Keyring) -
         "idempotency_keys": select(IdempotencyKey).where(IdempotencyKey.caller == str(account_id)),
         "mails": select(OutboxMail).where(OutboxMail.account_id == account_id),
         "audit_events": select(AuditEvent).where(AuditEvent.subject == str(account_id)),
+        "asset_versions": select(AssetVersion).where(AssetVersion.account_id == account_id),
+        "renditions": select(Rendition).where(Rendition.created_by == account_id),
+        "uploads": select(Upload).where(Upload.account_id == account_id),
     }
     sections = {
         name: [_columns(row) for row in await session.scalars(query)]
         for name, query in queries.items()
     }
     downloads = await _downloads(session, account_id)
-    return {"account": _columns(account), **sections, "downloads": downloads}
+    assets = await _assets(session, account_id)
+    return {"account": _columns(account), **sections, "downloads": downloads, "assets": assets}
 
 
 async def erase(
@@ -160,6 +167,13 @@ async def _downloads(session: AsyncSession, account_id: UUID) -> Sequence[dict[s
         .order_by(Download.id)
     )
     return [dict(row) for row in (await session.execute(query)).mappings()]
+
+
+async def _assets(session: AsyncSession, account_id: UUID) -> Sequence[dict[str, Any]]:
+    """What an editor has created; what was written there is the newsroom's, not about a person."""
+    query = select(Asset.id, Asset.slug, Asset.type, Asset.created_at)
+    mine = query.where(Asset.created_by == account_id).order_by(Asset.id)
+    return [dict(row) for row in (await session.execute(mine)).mappings()]
 
 
 def _columns(row: Base) -> dict[str, Any]:

@@ -60,6 +60,11 @@ class Caller:
     def role(self) -> str:
         return self.account["role"]  # type: ignore[no-any-return]
 
+    @property
+    def is_editor(self) -> bool:
+        """Admins may do what editors may."""
+        return self.role in {"editor", "admin"}
+
 
 async def login(
     transactions: Transactions,
