@@ -6,14 +6,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from app.http.cors import CorsMiddleware
+from app.http.cors import CorsMiddleware, CorsPolicy
 from app.http.error_boundary import ErrorBoundaryMiddleware
 from tests.http_asgi import client_of
 
 ORIGIN = "https://app.example.org"
 EXPOSED = (
     "Retry-After, ETag, Location, Link, RateLimit, RateLimit-Policy, X-Request-Id, "
-    "Content-Disposition, Idempotent-Replayed"
+    "Content-Disposition, Idempotent-Replayed, Tus-Checksum-Algorithm, Tus-Extension, "
+    "Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, Upload-Metadata, "
+    "Upload-Offset"
 )
 
 
@@ -29,8 +31,9 @@ async def call(method: str, path: str, **headers: str) -> httpx.Response:
     middleware = [
         Middleware(
             CorsMiddleware,
-            allowed_origins=[ORIGIN],
-            is_public=lambda path: path.startswith("/public/"),
+            policy=CorsPolicy(
+                allowed_origins=[ORIGIN], is_public=lambda path: path.startswith("/public/")
+            ),
         ),
         Middleware(ErrorBoundaryMiddleware),
     ]
@@ -121,7 +124,7 @@ async def test_public_path_is_open_to_all_without_credentials(origin: str) -> No
 
 async def test_no_path_is_public_and_no_origin_listed_unless_told() -> None:
     routes = [Route("/", hello)]
-    app = Starlette(routes=routes, middleware=[Middleware(CorsMiddleware)])
+    app = Starlette(routes=routes, middleware=[Middleware(CorsMiddleware, policy=CorsPolicy())])
     async with client_of(app) as client:
         assert cors_headers(await client.get("/", headers={"Origin": ORIGIN})) == {}
 
@@ -129,4 +132,4 @@ async def test_no_path_is_public_and_no_origin_listed_unless_told() -> None:
 @pytest.mark.parametrize("origin", ["*", "null"])
 def test_dangerous_setting_is_refused(origin: str) -> None:
     with pytest.raises(ValueError, match="cannot be an allowed origin"):
-        CorsMiddleware(Starlette(), allowed_origins=[ORIGIN, origin])
+        CorsPolicy(allowed_origins=[ORIGIN, origin])

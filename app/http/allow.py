@@ -4,7 +4,7 @@ from starlette.applications import Starlette
 from starlette.routing import Match
 from starlette.types import Scope
 
-_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def allowed_methods(app: Starlette, scope: Scope) -> str:
@@ -14,4 +14,4 @@ def allowed_methods(app: Starlette, scope: Scope) -> str:
         for method in _METHODS
         if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in app.routes)
     ]
-    return ", ".join([*taken, "HEAD"] if "GET" in taken else taken)
+    return ", ".join([*taken, "HEAD"] if "GET" in taken and "HEAD" not in taken else taken)

@@ -19,6 +19,12 @@ ALLOWED_HEADERS = (
     "If-Range",
     "Last-Event-ID",
     "Range",
+    "Tus-Resumable",
+    "Upload-Checksum",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+    "X-HTTP-Method-Override",
     "X-Request-Id",
 )
 EXPOSED_HEADERS = (
@@ -31,6 +37,15 @@ EXPOSED_HEADERS = (
     "X-Request-Id",
     "Content-Disposition",
     "Idempotent-Replayed",
+    "Tus-Checksum-Algorithm",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Upload-Expires",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
 )
 MAX_AGE_SECONDS = 600
 
@@ -40,19 +55,22 @@ _PREFLIGHT: RawHeaders = [
     (b"access-control-allow-headers", ", ".join(ALLOWED_HEADERS).encode()),
     (b"access-control-max-age", str(MAX_AGE_SECONDS).encode()),
 ]
-_ANYBODY = (b"access-control-allow-origin", b"*")
+# The second is for pages that show an answer without reading it, in an <img> or a <video>.
+_TO_ANYBODY: RawHeaders = [
+    (b"access-control-allow-origin", b"*"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+]
 _WITH_CREDENTIALS = (b"access-control-allow-credentials", b"true")
 
 
-class CorsMiddleware:
-    """Lets exactly the listed origins read answers, errors too, with credentials.
+class CorsPolicy:
+    """Exactly the listed origins may read answers, errors too, with credentials.
 
     Paths for which `is_public` holds may be read by any page, without credentials.
     """
 
     def __init__(
         self,
-        app: ASGIApp,
         *,
         allowed_origins: Collection[str] = (),
         is_public: Callable[[str], bool] = lambda _: False,
@@ -61,39 +79,49 @@ class CorsMiddleware:
             # `null` is what any sandboxed page sends; `*` with credentials would mean everybody.
             msg = f"{refused.pop()!r} cannot be an allowed origin"
             raise ValueError(msg)
-        self.app = app
         self._allowed = frozenset(origin.encode("ascii") for origin in allowed_origins)
         self._is_public = is_public
+
+    def granted(self, path: str, origin: bytes | None) -> RawHeaders:
+        """What tells the browser that a page of this origin may read the answer."""
+        if self._is_public(path):
+            return [*_TO_ANYBODY, _EXPOSE]
+        if origin is None or origin not in self._allowed:
+            return []
+        return [(b"access-control-allow-origin", origin), _WITH_CREDENTIALS, _EXPOSE]
+
+    def add(self, headers: RawHeaders, path: str, origin: bytes | None) -> None:
+        """Add to an answer what is granted."""
+        headers += self.granted(path, origin)
+        if not self._is_public(path):  # no cache may give one origin the answer for another
+            add_vary(headers, b"Origin")
+
+
+class CorsMiddleware:
+    """Grants what the policy says, and answers preflights."""
+
+    def __init__(self, app: ASGIApp, *, policy: CorsPolicy) -> None:
+        self.app = app
+        self._policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        public = self._is_public(scope["path"])
         origin = request_fields(scope).get(b"origin")
-        granted = self._granted(origin, public=public)
 
         async def send_shared(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = message["headers"]
-                headers += granted
-                if not public:  # no cache may give one origin the answer made for another
-                    add_vary(headers, b"Origin")
+                self._policy.add(message["headers"], scope["path"], origin)
             await send(message)
 
         if origin is not None and _is_preflight(scope):
+            granted = self._policy.granted(scope["path"], origin)
             headers = [*_PREFLIGHT] if granted else []
             await send_shared({"type": "http.response.start", "status": 204, "headers": headers})
             await send_shared({"type": "http.response.body"})
             return
         await self.app(scope, receive, send_shared)
-
-    def _granted(self, origin: bytes | None, *, public: bool) -> RawHeaders:
-        if public:
-            return [_ANYBODY, _EXPOSE]
-        if origin is None or origin not in self._allowed:
-            return []
-        return [(b"access-control-allow-origin", origin), _WITH_CREDENTIALS, _EXPOSE]
 
 
 def _is_preflight(scope: Scope) -> bool:

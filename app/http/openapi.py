@@ -67,6 +67,12 @@ def refusals(*kinds: type[AppError]) -> Responses:
     return {status: _response(group) for status, group in grouped.items()}
 
 
+def answer_in_headers(status: int, description: str, *names: str) -> Responses:
+    """For a route's `responses`: an answer that says all in its headers."""
+    headers = {name: {"schema": {"type": "string"}} for name in names}
+    return {status: {"description": description, "headers": headers}}
+
+
 def install_openapi(app: FastAPI, *, server_url: str) -> None:
     """Serve one complete document, made at the first request."""
 

@@ -1,0 +1,68 @@
+"""A SeaweedFS server on loopback: real S3, which can be stopped and started again."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.programs import free_ports
+
+WEED = Path(sys.executable).parent / "weed"
+IDENTITY = {
+    "name": "tests",
+    "credentials": [{"accessKey": "tests", "secretKey": "secret-of-tests"}],
+    "actions": ["Admin", "Read", "Write", "List"],
+}
+PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
+
+
+class S3Server:
+    def __init__(self, folder: Path) -> None:
+        (folder / "s3.json").write_text(json.dumps({"identities": [IDENTITY]}))
+        names = [*PORTS, *(f"{port}.grpc" for port in PORTS)]
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self._command = [
+            *(str(WEED), f"-logdir={folder}", "server", f"-dir={folder}"),
+            *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"),
+            *(f"-s3.config={folder}/s3.json", "-volume.max=4", "-master.volumeSizeLimitMB=64"),
+            *("-s3.port.iceberg=0", "-s3.port.lance=0"),
+            *(f"-{name}={port}" for name, port in ports.items()),
+        ]
+        self.endpoint = f"http://127.0.0.1:{ports['s3.port']}"
+        credentials = "access_key_id=tests&secret_access_key=secret-of-tests"
+        self.storage_url = f"s3://media?endpoint={self.endpoint}&region=us-east-1&{credentials}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until it answers; it can store a little later."""
+        nothing = subprocess.DEVNULL
+        self._process = subprocess.Popen(self._command, stderr=nothing, stdout=nothing)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                httpx.get(self.endpoint, timeout=1)
+            except httpx.TransportError:
+                assert time.monotonic() < deadline, "the S3 server does not start"
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()  # it would take its time to leave
+            self._process.wait()
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[S3Server]:
+    server = S3Server(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
