@@ -1,12 +1,11 @@
+import asyncio
 import json
 import socket
-import subprocess
+import struct
 import wave
-from collections.abc import Callable
 from dataclasses import asdict
 from fractions import Fraction
 from hashlib import sha256
-from os import abort
 from pathlib import Path
 from random import Random
 
@@ -15,17 +14,12 @@ import pytest
 from av.codec.context import Flags
 
 from app.adapters import sandbox
-from app.adapters.media_probe import (
-    AudioTrack,
-    FrameRate,
-    Image,
-    ProbeError,
-    VideoTrack,
-    probe,
-    sha256_file,
-)
+from app.adapters.media_probe import ProbeError, probe, sha256_file
 from app.adapters.poster import poster
+from app.adapters.technical_metadata import AudioTrack, FrameRate, Image, VideoTrack
 from app.adapters.test_card import ClipSpec, render
+from tests import media_files
+from tests.media_files import MP4_HEAD, atom
 
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{url}\n#EXT-X-ENDLIST\n"
 DASH = (
@@ -40,6 +34,16 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("media_probe") / "clip.mp4"
     render(path, ClipSpec("test", 640, 360, Fraction(50), 2, accent=(0.1, 0.2, 0.3)))
     return path
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
+def cut(path: Path, target: Path, kept: float) -> Path:
+    data = path.read_bytes()
+    target.write_bytes(data[: max(40, round(len(data) * kept))])
+    return target
 
 
 def write_wave(path: Path) -> None:
@@ -69,23 +73,23 @@ def write_video(path: Path, codec: str, *, rate: Fraction, timecode: str, flags:
         container.mux(stream.encode())
 
 
-def test_clip_is_described_exactly(clip: Path) -> None:
-    technical = probe(clip)
+async def test_clip_is_described_exactly(clip: Path) -> None:
+    technical = await probe(clip)
 
     assert technical.container == "MPEG-4"
     assert technical.mime_type == "video/mp4"
-    assert technical.size_bytes == clip.stat().st_size
+    assert technical.size_bytes == size_of(clip)
     assert technical.duration_ms == 2000
-    assert technical.bit_rate == pytest.approx(clip.stat().st_size * 8 / 2, abs=1)
+    assert technical.bit_rate == pytest.approx(size_of(clip) * 8 / 2, abs=1)
     assert (technical.start_timecode, technical.drop_frame) == ("10:00:00:00", False)
     assert technical.image is None
 
 
-def test_video_track_is_described_exactly(clip: Path) -> None:
-    video = probe(clip).video
+async def test_video_track_is_described_exactly(clip: Path) -> None:
+    video = (await probe(clip)).video
 
     assert video is not None
-    assert video.bit_rate == pytest.approx(clip.stat().st_size * 4, rel=0.5)
+    assert video.bit_rate == pytest.approx(size_of(clip) * 4, rel=0.5)
     assert video == VideoTrack(
         codec="AVC",
         profile="High",
@@ -110,8 +114,8 @@ def test_video_track_is_described_exactly(clip: Path) -> None:
     )
 
 
-def test_audio_track_is_described_exactly(clip: Path) -> None:
-    tracks = probe(clip).audio_tracks
+async def test_audio_track_is_described_exactly(clip: Path) -> None:
+    tracks = (await probe(clip)).audio_tracks
 
     assert tracks == (
         AudioTrack(
@@ -127,18 +131,18 @@ def test_audio_track_is_described_exactly(clip: Path) -> None:
     assert tracks[0].bit_rate == pytest.approx(128_000, rel=0.05)
 
 
-def test_description_can_be_stored_as_json(clip: Path) -> None:
-    stored = json.loads(json.dumps(asdict(probe(clip))))
+async def test_description_can_be_stored_as_json(clip: Path) -> None:
+    stored = json.loads(json.dumps(asdict(await probe(clip))))
 
     assert stored["video"]["frame_rate"] == {"num": 50, "den": 1}
     assert stored["audio_tracks"][0]["layout"] == "L R"
 
 
-def test_drop_frame_timecode_and_fractional_frame_rate_are_told(tmp_path: Path) -> None:
+async def test_drop_frame_timecode_and_fractional_frame_rate_are_told(tmp_path: Path) -> None:
     path = tmp_path / "ntsc.mov"
     write_video(path, "libx264", rate=Fraction(30000, 1001), timecode="01:00:00;00")
 
-    technical = probe(path)
+    technical = await probe(path)
 
     assert technical.mime_type == "video/quicktime"
     assert (technical.start_timecode, technical.drop_frame) == ("01:00:00;00", True)
@@ -147,12 +151,12 @@ def test_drop_frame_timecode_and_fractional_frame_rate_are_told(tmp_path: Path) 
     assert technical.video.chroma_subsampling == "4:2:2"
 
 
-def test_interlaced_anamorphic_mxf_is_told(tmp_path: Path) -> None:
+async def test_interlaced_anamorphic_mxf_is_told(tmp_path: Path) -> None:
     path = tmp_path / "interlaced.mxf"
     flags = Flags.interlaced_dct | Flags.interlaced_me
     write_video(path, "mpeg2video", rate=Fraction(25), timecode="10:00:00:00", flags=flags)
 
-    technical = probe(path)
+    technical = await probe(path)
 
     assert (technical.container, technical.mime_type) == ("MXF", "application/mxf")
     assert technical.start_timecode == "10:00:00:00"
@@ -163,11 +167,11 @@ def test_interlaced_anamorphic_mxf_is_told(tmp_path: Path) -> None:
     assert technical.video.pixel_aspect_ratio == pytest.approx(64 / 45, abs=0.001)
 
 
-def test_sound_without_picture_is_media(tmp_path: Path) -> None:
+async def test_sound_without_picture_is_media(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     write_wave(path)
 
-    technical = probe(path)
+    technical = await probe(path)
 
     assert technical.video is None
     assert technical.mime_type == "audio/vnd.wave"
@@ -176,11 +180,11 @@ def test_sound_without_picture_is_media(tmp_path: Path) -> None:
     assert (technical.start_timecode, technical.drop_frame) == (None, None)
 
 
-def test_still_picture_is_media(clip: Path, tmp_path: Path) -> None:
+async def test_still_picture_is_media(clip: Path, tmp_path: Path) -> None:
     path = tmp_path / "still.jpg"
-    path.write_bytes(poster(clip, 0, 320))
+    path.write_bytes((await poster(clip, width=320)).jpeg)
 
-    technical = probe(path)
+    technical = await probe(path)
 
     assert technical.image == Image(width=320, height=180)
     assert technical.mime_type == "image/jpeg"
@@ -200,47 +204,128 @@ def test_still_picture_is_media(clip: Path, tmp_path: Path) -> None:
     ],
     ids=["text", "subtitles", "html", "pdf", "bytes", "zeros", "one byte"],
 )
-def test_foreign_file_is_not_media(content: bytes, tmp_path: Path) -> None:
+async def test_foreign_file_is_not_media(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "upload.mp4"
     path.write_bytes(content)
 
     with pytest.raises(ProbeError) as refusal:
-        probe(path)
+        await probe(path)
 
     assert refusal.value.reason == "not_media"
 
 
-def test_empty_file_is_refused_as_empty(tmp_path: Path) -> None:
+async def test_empty_file_is_refused_as_empty(tmp_path: Path) -> None:
     path = tmp_path / "empty.mp4"
     path.touch()
 
     with pytest.raises(ProbeError) as refusal:
-        probe(path)
+        await probe(path)
 
     assert refusal.value.reason == "file_empty"
 
 
 @pytest.mark.parametrize("kept", [0.0002, 0.05, 0.5, 0.99])
-def test_truncated_clip_is_refused(clip: Path, tmp_path: Path, kept: float) -> None:
-    data = clip.read_bytes()
-    path = tmp_path / "cut.mp4"
-    path.write_bytes(data[: max(40, round(len(data) * kept))])
+async def test_truncated_clip_is_refused(clip: Path, tmp_path: Path, kept: float) -> None:
+    path = cut(clip, tmp_path / "cut.mp4", kept)
 
     with pytest.raises(ProbeError) as refusal:
-        probe(path)
+        await probe(path)
 
     assert refusal.value.reason == "file_truncated"
 
 
-def test_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("ending", ["mxf", "wav", "jpg", "png"])
+async def test_truncated_file_of_any_format_is_refused(
+    tmp_path: Path, ending: str, kept: float
+) -> None:
+    whole = tmp_path / f"whole.{ending}"
+    if ending == "mxf":
+        media_files.write_video(whole, "mpeg2video", bit_rate=5_000_000, pictures=5)
+    elif ending == "wav":
+        media_files.write_wave(whole)
+    else:
+        codec, pixels = ("mjpeg", "yuvj420p") if ending == "jpg" else ("png", "rgb24")
+        media_files.write_picture(whole, codec, pixels, size=(640, 360))
+    await probe(whole)
+
+    with pytest.raises(ProbeError) as refusal:
+        await probe(cut(whole, tmp_path / f"cut.{ending}", kept))
+
+    assert refusal.value.reason == "file_truncated"
+
+
+async def test_thumbnail_inside_a_jpeg_does_not_end_it(tmp_path: Path) -> None:
+    whole = media_files.write_picture(tmp_path / "a.jpg", "mjpeg", "yuvj420p", size=(640, 360))
+    media_files.rewrite(whole, with_thumbnail)
+    assert (await probe(whole)).image == Image(640, 360)
+
+    with pytest.raises(ProbeError) as refusal:
+        await probe(cut(whole, tmp_path / "cut.jpg", 0.9))
+
+    assert refusal.value.reason == "file_truncated"
+
+
+def with_thumbnail(jpeg: bytes) -> bytes:
+    inside = b"Exif\0\0" + jpeg[:600] + b"\xff\xd9"
+    return jpeg[:2] + b"\xff\xe1" + (2 + len(inside)).to_bytes(2) + inside + jpeg[2:]
+
+
+@pytest.mark.parametrize("size", [(320, 180), (1920, 1080)])
+async def test_tiff_is_a_picture_however_small(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = media_files.write_picture(tmp_path / "a.tiff", "tiff", "rgb24", size=size)
+
+    technical = await probe(path)
+
+    assert technical.image == Image(*size)
+    assert technical.mime_type == "image/tiff"
+
+
+async def test_encrypted_video_is_refused(tmp_path: Path) -> None:
+    scheme = {
+        "encryption_scheme": "cenc-aes-ctr",
+        "encryption_key": "76a6c65c5ea762046bd749a2e632ccbb",
+        "encryption_kid": "a7e61c373e219033c21091fa607bf3b8",
+    }
+    path = media_files.write_video(tmp_path / "a.mp4", file_options=scheme)
+
+    with pytest.raises(ProbeError) as refusal:
+        await probe(path)
+
+    assert refusal.value.reason == "encrypted"
+
+
+HOSTILE = {
+    "atom of 2^63 bytes": (MP4_HEAD + struct.pack(">I4sQ", 1, b"moov", 2**63) + bytes(1000)),
+    "half a million atoms": MP4_HEAD + 500_000 * atom(b"free", b""),
+    "20,000 atoms in each other": MP4_HEAD
+    + b"".join(struct.pack(">I4s", 8 * (20_000 - depth), b"trak") for depth in range(20_000)),
+    "zip": b"PK\x03\x04" + bytes(26) + b"a.txt" + bytes(5000) + b"PK\x05\x06" + bytes(18),
+    "program": b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0" + bytes(4000),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+async def test_hostile_file_is_refused_in_time(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "upload.mp4"
+    media_files.rewrite(path, lambda _: content)
+
+    async with asyncio.timeout(30):
+        with pytest.raises(ProbeError) as refusal:
+            await probe(path)
+
+    assert refusal.value.reason in {"not_media", "file_truncated"}
+
+
+async def test_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        probe(tmp_path / "missing.mp4")
+        await probe(tmp_path / "missing.mp4")
 
 
 @pytest.mark.parametrize(
     ("content", "reason"), [(HLS, "not_media"), (DASH, "references_other_files")]
 )
-def test_address_in_a_file_is_not_fetched(content: str, reason: str, tmp_path: Path) -> None:
+async def test_address_in_a_file_is_not_fetched(content: str, reason: str, tmp_path: Path) -> None:
     """MediaInfo asks for it with a GET when nothing stops it: a way into our network."""
     path = tmp_path / "upload.mp4"
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -249,45 +334,52 @@ def test_address_in_a_file_is_not_fetched(content: str, reason: str, tmp_path: P
         path.write_text(content.format(url=address))
 
         with pytest.raises(ProbeError) as refusal:
-            probe(path)
+            await probe(path)
         with pytest.raises(BlockingIOError):
             server.accept()
 
     assert refusal.value.reason == reason
 
 
-def test_path_in_a_file_is_not_read(clip: Path, tmp_path: Path) -> None:
+async def test_path_in_a_file_is_not_read(clip: Path, tmp_path: Path) -> None:
     path = tmp_path / "upload.mp4"
     path.write_text(HLS.format(url=clip.as_uri()))
 
     with pytest.raises(ProbeError) as refusal:
-        probe(path)
+        await probe(path)
 
     assert refusal.value.reason == "not_media"
 
 
-def test_parser_does_not_inherit_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_parser_does_not_inherit_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "hush")
 
-    environment = sandbox.run(subprocess.check_output, "env")
+    environment = await sandbox.run("subprocess:check_output", "env")
 
     assert b"PATH=" in environment
     assert b"hush" not in environment
 
 
-def test_crash_of_a_parser_is_an_error_and_no_more(
+async def test_crash_of_a_parser_is_an_error_and_no_more(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(_function: Callable[..., bytes], *_arguments: str) -> bytes:
-        return sandbox_run(abort)
-
     sandbox_run = sandbox.run
-    monkeypatch.setattr(sandbox, "run", crash)
+    monkeypatch.setattr(sandbox, "run", lambda *_: sandbox_run("os:abort"))
 
     with pytest.raises(ProbeError) as refusal:
-        probe(clip)
+        await probe(clip)
 
     assert refusal.value.reason == "parser_failed"
+
+
+async def test_child_that_somebody_else_ends_is_no_fault_of_the_file(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox_run = sandbox.run
+    monkeypatch.setattr(sandbox, "run", lambda *_: sandbox_run("tests.media_files:end_myself"))
+
+    with pytest.raises(sandbox.Interrupted):
+        await probe(clip)
 
 
 def test_hash_is_that_of_the_whole_file(clip: Path) -> None:

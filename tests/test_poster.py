@@ -7,6 +7,7 @@ import pytest
 
 from app.adapters.poster import PosterError, poster
 from app.adapters.test_card import ClipSpec, render
+from tests import media_files
 from tests.pictures import colour_at, read_timecode
 
 
@@ -33,33 +34,37 @@ def decode(jpeg: bytes) -> av.VideoFrame:
         (3600, "10:00:01:24"),
     ],
 )
-def test_poster_shows_the_frame_of_that_time(clip: Path, seconds: float, timecode: str) -> None:
-    assert read_timecode(decode(poster(clip, seconds, 640))) == timecode
+async def test_poster_shows_the_frame_of_that_time(
+    clip: Path, seconds: float, timecode: str
+) -> None:
+    assert (
+        read_timecode(decode((await poster(clip, seconds=[seconds], width=640)).jpeg)) == timecode
+    )
 
 
-def test_poster_is_a_jpeg_as_wide_as_wanted(clip: Path) -> None:
-    jpeg = poster(clip, 0, 320)
+async def test_poster_is_a_jpeg_as_wide_as_wanted(clip: Path) -> None:
+    jpeg = (await poster(clip, seconds=[0], width=320)).jpeg
 
     assert jpeg.startswith(b"\xff\xd8\xff\xe0\x00\x10JFIF")
     assert (decode(jpeg).width, decode(jpeg).height) == (320, 180)
 
 
-def test_poster_is_not_enlarged(clip: Path) -> None:
-    assert decode(poster(clip, 0, 4000)).width == 640
+async def test_poster_is_not_enlarged(clip: Path) -> None:
+    assert decode((await poster(clip, seconds=[0], width=4000)).jpeg).width == 640
 
 
-def test_poster_keeps_the_colours(clip: Path) -> None:
+async def test_poster_keeps_the_colours(clip: Path) -> None:
     """Yellow of 75 % in the full range and the matrix of BT.601, as viewers of JPEG assume."""
-    yellow = colour_at(decode(poster(clip, 0, 640)), 320 - 100, 140)
+    yellow = colour_at(decode((await poster(clip, seconds=[0], width=640)).jpeg), 320 - 100, 140)
 
     assert yellow == pytest.approx((169, 33, 144), abs=4)
 
 
-def test_poster_of_anamorphic_pictures_has_square_pixels(tmp_path: Path) -> None:
+async def test_poster_of_anamorphic_pictures_has_square_pixels(tmp_path: Path) -> None:
     path = tmp_path / "anamorphic.mp4"
     write_pictures(path, 720, 576, pixel_aspect_ratio=Fraction(64, 45))
 
-    frame = decode(poster(path, 0, 640))
+    frame = decode((await poster(path, seconds=[0], width=640)).jpeg)
 
     assert (frame.width, frame.height) == (640, 360)
 
@@ -68,13 +73,13 @@ def test_poster_of_anamorphic_pictures_has_square_pixels(tmp_path: Path) -> None
     ("degrees", "bright_corner"),
     [(0, (0, 0)), (-90, (1, 0)), (90, (0, 1)), (180, (1, 1))],
 )
-def test_poster_of_a_turned_video_is_upright(
+async def test_poster_of_a_turned_video_is_upright(
     tmp_path: Path, degrees: int, bright_corner: tuple[int, int]
 ) -> None:
     path = tmp_path / "turned.mp4"
     write_pictures(path, 320, 160, degrees=degrees)
 
-    frame = decode(poster(path, 0, 320))
+    frame = decode((await poster(path, seconds=[0], width=320)).jpeg)
 
     sideways = abs(degrees) == 90
     assert (frame.width, frame.height) == ((160, 320) if sideways else (320, 160))
@@ -87,12 +92,12 @@ def test_poster_of_a_turned_video_is_upright(
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture\x00" * 500])
-def test_file_without_a_picture_has_no_poster(content: bytes, tmp_path: Path) -> None:
+async def test_file_without_a_picture_has_no_poster(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "upload.mp4"
     path.write_bytes(content)
 
     with pytest.raises(PosterError):
-        poster(path, 0, 640)
+        await poster(path, width=640)
 
 
 def write_pictures(
@@ -120,3 +125,57 @@ def write_pictures(
             frame.pts, frame.time_base = number, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+async def test_black_beginning_is_passed_over(tmp_path: Path) -> None:
+    path = media_files.write_video(tmp_path / "fade.mp4", luma=[*[16] * 10, *[120] * 15])
+
+    picture = await poster(path, seconds=[0.1, 0.25, 0.5, 0.75], width=320)
+
+    assert colour_at(decode(picture.jpeg), 160, 90)[0] > 80
+
+
+async def test_brightest_of_dark_pictures_is_shown(tmp_path: Path) -> None:
+    path = media_files.write_video(tmp_path / "night.mp4", luma=[*[4] * 12, *[12] * 13])
+
+    picture = await poster(path, seconds=[0.1, 0.25, 0.8, 0.2], width=320)
+
+    assert colour_at(decode(picture.jpeg), 160, 90)[0] == pytest.approx(12, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("a.jpg", "mjpeg", "yuvj420p"),
+        ("a.tiff", "tiff", "rgb24"),
+        ("deep.tiff", "tiff", "rgb48le"),
+        ("a.png", "png", "rgba"),
+    ],
+)
+async def test_image_has_a_smaller_poster(
+    tmp_path: Path, name: str, codec: str, pixels: str
+) -> None:
+    path = media_files.write_picture(tmp_path / name, codec, pixels, size=(2560, 1440))
+
+    picture = await poster(path, width=1280)
+
+    assert (picture.width, picture.height) == (1280, 720)
+    assert (decode(picture.jpeg).width, decode(picture.jpeg).height) == (1280, 720)
+    assert colour_at(decode(picture.jpeg), 640, 360)[0] == pytest.approx(128, abs=3)
+
+
+async def test_recording_with_a_glitch_has_a_poster(tmp_path: Path) -> None:
+    every_picture = {"g": "1"}
+    path = media_files.write_video(tmp_path / "a.mp4", codec_options=every_picture)
+    start = path.read_bytes().index(b"mdat") + 4
+    media_files.rewrite(path, lambda file: file[:start] + bytes(400) + file[start + 400 :])
+
+    assert (await poster(path, seconds=[0.5], width=320)).width == 320
+
+
+async def test_picture_that_unpacks_to_a_gigabyte_ends_the_child_alone(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    media_files.rewrite(path, lambda _: media_files.png(100_000, 100_000, rows=10))
+
+    with pytest.raises(PosterError):
+        await poster(path, width=640)

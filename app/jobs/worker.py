@@ -8,12 +8,18 @@ from datetime import timedelta
 from functools import partial
 
 from app.adapters.smtp import SmtpPool
+from app.adapters.storage import ObjectStorage, StorageError, open_storage
+from app.adapters.upload_store import open_upload_store
 from app.crypto import Keyring
 from app.db import Database
-from app.jobs import faults, retention
+from app.jobs import faults, retention, stored_objects
 from app.jobs.consumer import Consumer, JobKind, Patience, Periodic, sleep
+from app.jobs.incoming_files import IncomingFiles
 from app.jobs.mail_outbox import Circuit, MailSender
-from app.services import mail_outbox, policy
+from app.jobs.publication import Publisher
+from app.jobs.renditions import RenditionProcessor
+from app.jobs.uploads import Cleaner
+from app.services import asset_relations, mail_outbox, policy, rendition_processing
 from app.settings import Settings, SettingsError
 
 __all__ = ["Pace", "Periodic", "run"]
@@ -51,14 +57,11 @@ async def run(
     circuit = Circuit(stop, shortest=pace.mail_pause)
     sender, site = settings.mail_from, settings.links_url
     mail_sender = MailSender(database, keyring, smtp, circuit, sender, site, pace.mail_lease)
-    # Jobs, what finds the lost ones among them, and what runs at fixed times: one line each.
-    kinds = [JobKind(mail_outbox.ENTRYPOINT, mail_sender.handle, at_once=MAILS_AT_ONCE)]
-    sweeps = [mail_sender.sweep]
-    hourly = Periodic("purge", "17 * * * *", partial(retention.purge, database))
-
+    duties = _duties(database, mail_sender, settings)
     direct = Database(settings.database_direct_url) if settings.database_direct_url else database
-    consumer = Consumer(direct, kinds, [hourly, *periodic], patience=pace.patience, stop=stop)
-    sweeping = [asyncio.create_task(_repeat(sweep, pace.sweep, stop)) for sweep in sweeps]
+    timed = [*duties.timed, *periodic]
+    consumer = Consumer(direct, duties.kinds, timed, patience=pace.patience, stop=stop)
+    sweeping = [asyncio.create_task(_repeat(sweep, pace.sweep, stop)) for sweep in duties.sweeps]
     try:
         await consumer.run()
     finally:
@@ -68,6 +71,42 @@ async def run(
         await smtp.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Duties:
+    """Jobs, what finds the lost ones among them, and what runs at fixed times."""
+
+    kinds: Sequence[JobKind]
+    sweeps: Sequence[Callable[[], Awaitable[object]]]
+    timed: Sequence[Periodic]
+
+
+def _duties(database: Database, mail_sender: MailSender, settings: Settings) -> _Duties:
+    """One line each."""
+    publisher = Publisher(database)
+    storage = _open_storage(settings)
+    objects = stored_objects.Keeper(database, storage)
+    upload_store = open_upload_store(storage)
+    cleaner = Cleaner(database, upload_store)
+    incoming = IncomingFiles(storage, upload_store)
+    processor = RenditionProcessor(database, incoming, settings.data_dir / "tmp")
+    return _Duties(
+        kinds=[
+            JobKind(mail_outbox.ENTRYPOINT, mail_sender.handle, at_once=MAILS_AT_ONCE),
+            JobKind(asset_relations.REFERRERS_ENTRYPOINT, publisher.render_referrers, at_once=2),
+            JobKind(stored_objects.ENTRYPOINT, objects.move, at_once=2),
+            JobKind(rendition_processing.ENTRYPOINT, processor.handle, at_once=2),
+        ],
+        sweeps=[mail_sender.sweep, publisher.sweep, objects.sweep, processor.sweep],
+        timed=[
+            Periodic("purge", "17 * * * *", partial(retention.purge, database)),
+            Periodic("collect_objects", "27 * * * *", objects.collect),
+            Periodic("remove_ended_uploads", "* * * * *", cleaner.remove_ended),
+            Periodic("remove_stray_uploads", "47 * * * *", cleaner.remove_strays),
+            Periodic("collect_stray_objects", "37 3 * * *", objects.collect_strays),
+        ],
+    )
+
+
 def _open_pool(smtp_url: str, settings: Settings) -> SmtpPool:
     try:
         return SmtpPool(
@@ -75,6 +114,14 @@ def _open_pool(smtp_url: str, settings: Settings) -> SmtpPool:
         )
     except ValueError as error:
         raise SettingsError(f"SMTP_URL: {error}") from None
+
+
+def _open_storage(settings: Settings) -> ObjectStorage:
+    url = settings.storage_url.get_secret_value() if settings.storage_url else None
+    try:
+        return open_storage(url, default_folder=settings.data_dir / "objects")
+    except StorageError as error:
+        raise SettingsError(f"STORAGE_URL: {error}") from None
 
 
 async def _repeat(

@@ -59,7 +59,8 @@ class Rendition(Identified, Base):
     state: Mapped[str] = mapped_column(default="ready")
     # How much of the processing is done, in percent.
     progress: Mapped[int] = mapped_column(default=100, server_default="100")
-    # When a worker may take it up: it is new, a try has failed for now, or its worker has died.
+    # When a worker may take it up: it is new, a try has failed for now, its worker has died, or,
+    # of a ready one, it is to make the poster and the preview. Null where there is nothing to do.
     due_at: Mapped[datetime | None]
     # Counted at each claim, so it also tells one worker's claim from a later one.
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -101,7 +102,7 @@ class Rendition(Identified, Base):
         Index(None, "asset_id"),
         Index(None, "sha256"),
         Index(None, "object_key"),
-        Index("ix_rendition_due_at", "due_at", postgresql_where=text("state = 'processing'")),
+        Index("ix_rendition_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index(
             "ix_rendition_unused",
             "id",

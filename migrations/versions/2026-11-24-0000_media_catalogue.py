@@ -350,7 +350,7 @@ def upgrade() -> None:
         "rendition",
         ["due_at"],
         unique=False,
-        postgresql_where=sa.text("state = 'processing'"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
     )
     op.create_index(
         "uq_rendition_ready",
