@@ -26,11 +26,11 @@ from app.http.cookies import DEVICE_COOKIE
 from app.http.page_cache import FILLING
 from app.http.pager import Pager
 from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
-from app.services import auth
-from app.services.asset_editing import Editor
+from app.services import auth, derived_files
 from app.services.asset_versions import VersionCheck
 from app.services.auth import Caller
-from app.services.context import Client, Deployment
+from app.services.context import Client, Deployment, Editor
+from app.services.derived_files import DeskView
 from app.settings import Settings
 
 LOCALES = ("en", "fr")
@@ -192,6 +192,14 @@ async def get_version_check(request: Request) -> VersionCheck:
 
 
 VersionCheckDep = Annotated[VersionCheck, Depends(get_version_check)]
+
+
+async def get_desk_view(deployment: DeploymentDep, now: Now) -> DeskView:
+    """What makes an editor's document of a rendered one, for the desk of this minute."""
+    return partial(derived_files.with_signed_addresses, keyring=deployment.keyring, now=now)
+
+
+DeskViewDep = Annotated[DeskView, Depends(get_desk_view)]
 
 
 async def get_preferred_locale(request: Request) -> str:

@@ -15,7 +15,7 @@ from app.crypto import Keyring
 from app.db import Database
 from app.models import Account, AuditEvent, Base, Download, OutboxMail, Upload
 from app.services import asset_editing
-from app.services.asset_editing import Editor
+from app.services.context import Editor
 from app.services.verification_flows import address_hash
 from tests.factories import PUBLISHED_AT, add_file, publish_video
 from tests.helpers import (

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.services import publication
-from app.services.asset_editing import WORKER
+from app.services.context import WORKER
 from tests.factories import PUBLISHED_AT, add_draft, any_version, publish_story, withdraw
 from tests.sample_assets import publish_rich_video
 

@@ -11,13 +11,13 @@ from fastapi import FastAPI
 
 from app.db import Database
 from app.jobs.publication import Publisher
+from app.models import Asset, AssetVersion
 from app.services import publication
+from app.services.context import WORKER
 from tests.factories import any_version, create
 from tests.helpers import Api, Clock, Mailbox, audited, bearer, make_editor, rows, sign_up
 from tests.test_asset_editing import ASSETS, VIDEO, act, change
 from tests.test_asset_editing import create as create_asset
-
-from app.models import Asset, AssetVersion  # isort: skip
 
 
 @pytest.fixture
@@ -117,8 +117,6 @@ async def test_after_an_outage_all_that_was_due_is_published_once(
     live_database: Database, clock: Clock
 ) -> None:
     """Also when several workers come back at the same moment."""
-    from app.services.asset_editing import WORKER
-
     for number in range(12):
         async with live_database.transaction() as session:
             asset = await create(session, f"asset-{number}", fields={}, at=clock.now)

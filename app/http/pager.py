@@ -6,7 +6,14 @@ from typing import TypeVar
 
 from starlette.responses import Response
 
-from app.http.paging import Key, Page, decode_cursor, encode_cursor, link_next
+from app.http.paging import (
+    Key,
+    Page,
+    decode_cursor,
+    encode_cursor,
+    link_next,
+    target_of_page,
+)
 
 Item = TypeVar("Item")
 
@@ -39,6 +46,10 @@ class Pager:
     def link(self, cursor: str) -> str:
         """The Link header (RFC 8288) to the page behind a cursor."""
         return link_next(self.target, cursor)
+
+    def target_of(self, cursor: str | None) -> str:
+        """The path and query of the page behind a cursor, or of the first one."""
+        return target_of_page(self.target, cursor)
 
     def next_cursor(
         self, response: Response, scope: str, found: Sequence[object], last: Sequence[Key]

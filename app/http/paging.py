@@ -65,7 +65,14 @@ def _mac(key: bytes, scope: str, payload: bytes) -> bytes:
 
 def link_next(target: str, cursor: str) -> str:
     """The Link header (RFC 8288) from `target`, a request's path and query, to its next page."""
+    return f'<{target_of_page(target, cursor)}>; rel="next"'
+
+
+def target_of_page(target: str, cursor: str | None) -> str:
+    """The path and query of another page of the same list; of the first one without a cursor."""
     path, _, query = target.partition("?")
-    kept = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "cursor"]
-    following = urlencode([*kept, ("cursor", cursor)])
-    return f'<{quote(path, safe="/%:@!$&()*+,;=~")}?{following}>; rel="next"'
+    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "cursor"]
+    if cursor is not None:
+        pairs.append(("cursor", cursor))
+    quoted = quote(path, safe="/%:@!$&()*+,;=~")
+    return f"{quoted}?{urlencode(pairs)}" if pairs else quoted

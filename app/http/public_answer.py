@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import format_datetime
 from hashlib import sha256
+from typing import Any
 
 from fastapi import Request, Response
 
@@ -56,6 +57,10 @@ def page_answer(
 
 def written_as(*media_types: str) -> Responses:
     """For a route's `responses`: an answer that is not our own JSON, but a format of others."""
-    schema = {"schema": {"type": "string"}}
-    content = dict.fromkeys(media_types, schema)
+    content = {media_type: content_of(media_type) for media_type in media_types}
     return {200: {"description": "The document", "content": content}, **NOT_MODIFIED}
+
+
+def content_of(media_type: str) -> dict[str, Any]:
+    """What OpenAPI can say of a foreign format: whether it is JSON, or text of another kind."""
+    return {"schema": {"type": "object" if "json" in media_type else "string"}}

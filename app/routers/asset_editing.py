@@ -9,6 +9,7 @@ from app.deps import (
     NO_STORE,
     ActingEditor,
     CurrentEditor,
+    DeskViewDep,
     Now,
     PageDep,
     SessionDep,
@@ -71,13 +72,14 @@ async def update_asset(
     check: VersionCheckDep,
     session: SessionDep,
     response: Response,
+    view: DeskViewDep,
     now: Now,
 ) -> EditorAsset:
     """Change fields by a merge patch; of a published asset that is a correction, with a `note`."""
     asset = await asset_editing.change(
         session, reference, body.sent(), check=check, note=body.note, editor=editor, now=now
     )
-    return _answer(response, await asset_rendering.for_editors(session, asset))
+    return _answer(response, view(await asset_rendering.for_editors(session, asset)))
 
 
 @router.delete("/{reference}", status_code=204, responses=refusals(*CHANGES))
@@ -99,6 +101,7 @@ async def publish_asset(
     check: VersionCheckDep,
     session: SessionDep,
     response: Response,
+    view: DeskViewDep,
     now: Now,
     body: PublishBody | None = None,
 ) -> EditorAsset:
@@ -113,7 +116,7 @@ async def publish_asset(
         editor=editor,
         now=now,
     )
-    return _answer(response, await asset_rendering.for_editors(session, asset))
+    return _answer(response, view(await asset_rendering.for_editors(session, asset)))
 
 
 @router.post("/{reference}/withdraw", responses=refusals(*CHANGES, NotPublished))
@@ -124,13 +127,14 @@ async def withdraw_asset(
     check: VersionCheckDep,
     session: SessionDep,
     response: Response,
+    view: DeskViewDep,
     now: Now,
 ) -> EditorAsset:
     """Take it back for good; its address answers 410 with the reason from now on."""
     asset = await publication.withdraw(
         session, reference, reason=body.reason, check=check, editor=editor, now=now
     )
-    return _answer(response, await asset_rendering.for_editors(session, asset))
+    return _answer(response, view(await asset_rendering.for_editors(session, asset)))
 
 
 @router.get("/{reference}/versions", responses=refusals(*DESK, NotFound, InvalidCursor))

@@ -1,91 +1,76 @@
 """The public catalogue. Documents go from the database to the socket as they are stored."""
 
-from datetime import datetime
-from email.utils import format_datetime
-from hashlib import sha256
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import JSONResponse
 
-from app.deps import PageDep, ReaderDep
+from app.crypto import InvalidToken
+from app.deps import AddressesDep, DeskViewDep, OptionalCaller, ReaderDep, Transactions
 from app.errors import NotFound
 from app.http import conditional
-from app.http.openapi import Responses, refusals
-from app.http.pager import Pager
-from app.http.paging import InvalidCursor
-from app.schemas.assets import AssetAnswer, AssetList, AssetType
+from app.http.accept import NotAcceptable
+from app.http.openapi import refusals
+from app.http.public_answer import NOT_MODIFIED, page_answer, version_answer
+from app.routers.format_answer import OTHER_FORMATS, VARY, format_answer, negotiated_format
+from app.schemas.assets import AssetAnswer, EditorAsset, RelatedList
 from app.services import assets
-from app.services.assets import AssetWithdrawn, DocumentPage
+from app.services.assets import AssetWithdrawn, Document
 
 router = APIRouter(prefix="/v1/assets", tags=["assets"])
-
-# Caches may keep it but must ask each time: a withdrawal has to reach everybody.
-CACHE_CONTROL = "public, no-cache"
-NOT_MODIFIED: Responses = {304: {"description": "The copy that the client has is still good"}}
 
 Reference = Annotated[str, Path(max_length=200, description="The asset's id or slug")]
 
 
-@router.get("", response_model=AssetList, responses={**NOT_MODIFIED, **refusals(InvalidCursor)})
-async def list_assets(
-    request: Request,
-    reader: ReaderDep,
-    pager: PageDep,
-    type: AssetType | None = None,  # noqa: A002  # the contract's name
-) -> Response:
-    """Published assets, newest first."""
-    scope = f"assets {type}"
-    page = await assets.list_documents(
-        reader, asset_type=type, after=_position(pager, scope), limit=pager.page.limit
-    )
-    cursor, headers = None, {}
-    if page.updated_at is not None:
-        headers["Last-Modified"] = format_datetime(page.updated_at, usegmt=True)
-    if page.last is not None:
-        published_at, asset_id = page.last
-        cursor = pager.cursor(scope, [published_at.isoformat(), str(asset_id)])
-        headers["Link"] = pager.link(cursor)
-    return _answer(request, _join(page, cursor), headers)
-
-
 @router.get(
     "/{reference}",
-    response_model=AssetAnswer,
-    responses={**NOT_MODIFIED, **refusals(NotFound, AssetWithdrawn)},
+    response_model=AssetAnswer | EditorAsset,
+    responses={
+        **OTHER_FORMATS,
+        **NOT_MODIFIED,
+        **refusals(NotFound, AssetWithdrawn, InvalidToken, NotAcceptable),
+    },
 )
-async def get_asset(request: Request, reader: ReaderDep, reference: Reference) -> Response:
-    """One asset, by id or slug."""
-    document = await assets.get_document(reader, reference)
-    tag = conditional.etag(document.version)
-    headers = {
-        "ETag": tag,
-        "Last-Modified": format_datetime(document.updated_at, usegmt=True),
-        "Cache-Control": CACHE_CONTROL,
-    }
-    if conditional.not_modified(request.headers, tag, document.updated_at):
-        return Response(status_code=304, headers=headers)
-    return Response(document.body, media_type="application/json", headers=headers)
+async def get_asset(
+    request: Request,
+    caller: OptionalCaller,
+    reader: ReaderDep,
+    addresses: AddressesDep,
+    transactions: Transactions,
+    view: DeskViewDep,
+    reference: Reference,
+) -> Response:
+    """One asset, by id or slug, in the format that Accept asks for.
+
+    Editors see it in any state, with what only the desk is told.
+    """
+    if caller is not None and caller.is_editor:
+        async with transactions() as session:
+            document = await assets.get_for_editors(session, reference)
+        headers = {"ETag": conditional.etag(document["version"]), "Cache-Control": "no-store"}
+        return JSONResponse(view(document), headers=headers)
+    wanted = negotiated_format(request)
+    published = await assets.get_document(reader, reference)
+    if wanted is not None:
+        return await format_answer(request, published, wanted, addresses, headers=VARY)
+    return document_answer(request, published)
 
 
-def _position(pager: Pager, scope: str) -> tuple[datetime, UUID] | None:
-    after = pager.after(scope)
-    return (datetime.fromisoformat(str(after[0])), UUID(str(after[1]))) if after else None
+@router.get("/{reference}/related", response_model=RelatedList, responses=refusals(NotFound))
+async def list_related(request: Request, reader: ReaderDep, reference: Reference) -> Response:
+    """Up to twenty assets: those an editor tied to it, then those of its series and events."""
+    documents = await assets.list_related(reader, reference)
+    body = f'{{"items":[{",".join(documents)}]}}'.encode()
+    return page_answer(request, body, media_type="application/json")
 
 
-def _join(page: DocumentPage, next_cursor: str | None) -> bytes:
-    """The answer's JSON around the stored documents, none of which is parsed."""
-    cursor = f'"{next_cursor}"' if next_cursor else "null"
-    relation = "eq" if page.total_is_exact else "gte"
-    total = f'{{"value":{page.total},"relation":"{relation}"}}'
-    items = ",".join(page.documents)
-    return f'{{"items":[{items}],"next_cursor":{cursor},"total":{total}}}'.encode()
-
-
-def _answer(request: Request, body: bytes, headers: dict[str, str]) -> Response:
-    """The page, or 304 for a client that has just this one."""
-    tag = conditional.etag(sha256(body).hexdigest()[:32])
-    headers = {**headers, "ETag": tag, "Cache-Control": CACHE_CONTROL}
-    if conditional.not_modified(request.headers, tag):
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type="application/json", headers=headers)
+def document_answer(request: Request, document: Document) -> Response:
+    """A stored document as it is, or 304 for a client that has this version."""
+    return version_answer(
+        request,
+        lambda: document.body,
+        tag=conditional.etag(document.version),
+        media_type="application/json",
+        updated_at=document.updated_at,
+        headers=VARY,
+    )

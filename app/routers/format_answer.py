@@ -10,14 +10,14 @@ from app.formats.asset_formats import BY_MEDIA_TYPE, AssetFormat
 from app.http import conditional
 from app.http.accept import best_type
 from app.http.openapi import Responses
-from app.http.public_answer import version_answer
+from app.http.public_answer import content_of, version_answer
 from app.services.assets import Document
 
 # Of an address where `Accept` decides what it is.
 VARY = {"Vary": "Accept"}
 _OTHER_TYPES = [each.media_type for each in BY_MEDIA_TYPE.values() if each is not None]
 OTHER_FORMATS: Responses = {
-    200: {"content": {media_type: {"schema": {"type": "string"}} for media_type in _OTHER_TYPES}}
+    200: {"content": {media_type: content_of(media_type) for media_type in _OTHER_TYPES}}
 }
 
 

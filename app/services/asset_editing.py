@@ -1,7 +1,6 @@
 """What editors do to the text of an asset: create it, change it, delete what never was public."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from itertools import count
@@ -25,7 +24,7 @@ from app.services import (
     keywords,
 )
 from app.services.asset_versions import VersionCheck
-from app.services.context import Client
+from app.services.context import Editor
 from app.services.timecodes import FrameCount
 
 # What an asset has beside its descriptive fields, in columns and tables of their own.
@@ -38,18 +37,6 @@ class SlugTaken(AppError):
 
 class AssetPublished(AppError):
     status, code, title = 409, "asset_published", "That is not possible once an asset was public"
-
-
-@dataclass(frozen=True, slots=True)
-class Editor:
-    """Who edits, and from where."""
-
-    account_id: UUID | None
-    client: Client | None
-
-
-# The worker does what an editor has decided before.
-WORKER = Editor(account_id=None, client=None)
 
 
 async def create(

@@ -47,7 +47,10 @@ def insert_rows(rows: str, *, into: str = "asset_search") -> str:
         SELECT asset_id, published_at, updated_at, title, duration_ms, height, terms,
                ranked.head, ranked.head || {_VECTOR.replace("TEXTS", "rest")}
           FROM {rows} AS added
-         CROSS JOIN LATERAL (SELECT {_VECTOR.replace("TEXTS", "added.head")} AS head) AS ranked
+         CROSS JOIN LATERAL (
+                SELECT {_VECTOR.replace("TEXTS", "added.head")} AS head
+                OFFSET 0 -- or it would be computed twice
+             ) AS ranked
     """  # noqa: S608  # of constants alone
 
 

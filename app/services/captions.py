@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.errors import AppError, NotFound
 from app.models import Asset, Caption
 from app.services import asset_editing, asset_versions, policy, webvtt
-from app.services.asset_editing import AssetPublished, Editor
+from app.services.asset_editing import AssetPublished
 from app.services.asset_versions import VersionCheck
 from app.services.auth import Transactions
+from app.services.context import Editor
 
 Kind = Literal["captions", "subtitles"]
 FileType = Literal["text/vtt", "application/x-subrip"]

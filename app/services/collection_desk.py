@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Asset
 from app.services import asset_editing, asset_versions, collection_items
-from app.services.asset_editing import Editor
+from app.services.context import Editor
 
 
 async def add(

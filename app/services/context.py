@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import Literal
+from uuid import UUID
 
 from app.crypto import Keyring
 
@@ -39,3 +40,15 @@ class Device:
     transport: Transport
     name: str | None
     client: Client
+
+
+@dataclass(frozen=True, slots=True)
+class Editor:
+    """Who edits, and from where."""
+
+    account_id: UUID | None
+    client: Client | None
+
+
+# The worker does what an editor has decided before.
+WORKER = Editor(account_id=None, client=None)

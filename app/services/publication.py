@@ -1,5 +1,6 @@
 """The life of an asset in public: scheduled, published, and withdrawn for good."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -17,8 +18,9 @@ from app.services import (
     asset_versions,
     stored_objects,
 )
-from app.services.asset_editing import WORKER, AssetPublished, Editor, audit
+from app.services.asset_editing import AssetPublished, audit
 from app.services.asset_versions import VersionCheck
+from app.services.context import WORKER, Editor
 
 
 class NotPublished(AppError):
@@ -119,9 +121,10 @@ async def render_again(session: AsyncSession, asset_id: UUID, *, now: datetime) 
     asset = await asset_versions.lock(session, asset_id)
     if asset.state != "published":
         return
-    earlier = asset.document
+    # Compared as data: the database keeps the members of stored objects in an order of its own.
+    earlier = json.loads(asset.document or "null")
     await asset_rendering.refresh(session, asset)
-    if asset.document != earlier:
+    if json.loads(asset.document or "null") != earlier:
         await asset_versions.record_change(
             session, asset, kind="rendered", account_id=None, now=now
         )
