@@ -1,7 +1,9 @@
 """The database: engine, sessions, transactions, the lean reader. The only file that commits."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -35,9 +37,23 @@ class Reader(Protocol):
 
 
 class Database:
-    """One process's connections: a pool for transactions (ORM) and one for single reads."""
+    """One process's connections: a pool for transactions (ORM) and one for single reads.
 
-    def __init__(self, url: str, *, pooled_by_server: bool = False, pool_size: int = 10) -> None:
+    `replica` reads where an answer may be a moment old: from DATABASE_READ_URL if that is set.
+    """
+
+    _replica: Reader | None = None
+    # Who is told, after a commit, what a service has left for them in `session.info`.
+    hearers: Mapping[str, Callable[[str], None]] = MappingProxyType({})
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        read_url: str | None = None,
+        pooled_by_server: bool = False,
+        pool_size: int = 10,
+    ) -> None:
         self._url = url
         self._connect_arguments = _connect_arguments(pooled_by_server=pooled_by_server)
         self._pool_size = pool_size
@@ -54,15 +70,20 @@ class Database:
         )
         event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self.reader: Reader = PoolReader(self._open_pool)
+        self.reader: Reader = PoolReader(partial(self._open_pool, url))
+        self._replica = PoolReader(partial(self._open_pool, read_url)) if read_url else None
 
     async def connect(self, **_: Any) -> "asyncpg.Connection[asyncpg.Record]":
         """A new connection; asyncpg reads every standard form of the URL, several hosts and TLS."""
         return await _connect(self._url, **self._connect_arguments)
 
-    async def _open_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+    @property
+    def replica(self) -> Reader:
+        return self._replica or self.reader
+
+    async def _open_pool(self, url: str) -> "asyncpg.Pool[asyncpg.Record]":
         return await asyncpg.create_pool(
-            self._url,
+            url,
             min_size=1,
             max_size=self._pool_size,
             connect=_connect,
@@ -77,13 +98,21 @@ class Database:
             try:
                 yield session
             except AppError as error:
-                await (session.commit() if error.keep_changes else session.rollback())
+                await (self._commit(session) if error.keep_changes else session.rollback())
                 raise
-            await session.commit()
+            await self._commit(session)
+
+    async def _commit(self, session: AsyncSession) -> None:
+        """Commit, and tell this process what others will hear by NOTIFY, before it answers."""
+        await session.commit()
+        for channel, hear in self.hearers.items():
+            for payload in session.info.pop(channel, ()):
+                hear(payload)
 
     async def close(self) -> None:
-        if isinstance(self.reader, PoolReader):
-            await self.reader.close()
+        for reader in (self.reader, self._replica):
+            if isinstance(reader, PoolReader):
+                await reader.close()
         await self.engine.dispose()
 
 
@@ -133,6 +162,11 @@ class PoolReader:
     async def close(self) -> None:
         if self._pool is not None:
             self._pool.terminate()
+
+
+async def open_connection(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection outside every pool, for who listens on it."""
+    return await _connect(url, **_connect_arguments(pooled_by_server=False))
 
 
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from app.http.body_limits import BodyLimit
 from app.http.connection import ConnectionLimits
@@ -68,9 +69,9 @@ def make_app() -> Starlette:
 
 
 @contextmanager
-def running_server() -> Iterator[int]:
+def running_server(app: ASGIApp | None = None) -> Iterator[int]:
     """Give the port of a server with deadlines of a fraction of a second."""
-    config = uvicorn_config(make_app(), host="127.0.0.1", port=0, limits=LIMITS)
+    config = uvicorn_config(app or make_app(), host="127.0.0.1", port=0, limits=LIMITS)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

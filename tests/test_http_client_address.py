@@ -4,7 +4,12 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from app.http.client_address import ClientAddressMiddleware, client_network, log_network
+from app.http.client_address import (
+    ClientAddressMiddleware,
+    TrustedProxies,
+    client_network,
+    log_network,
+)
 from tests.http_asgi import http_scope, messages_of
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48")]
@@ -17,7 +22,7 @@ async def seen_behind(peer: str, *headers: tuple[str, str]) -> dict[str, Any]:
     async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
         seen.update(scope)
 
-    middleware = ClientAddressMiddleware(app, trusted_proxies=TRUSTED)
+    middleware = ClientAddressMiddleware(app, proxies=TrustedProxies(TRUSTED))
     await messages_of(middleware, http_scope(headers=headers, client=(peer, 4711)))
     return seen
 
@@ -95,7 +100,7 @@ async def test_unix_socket_has_no_address_to_correct() -> None:
     async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
         assert scope["client"] is None
 
-    middleware = ClientAddressMiddleware(app, trusted_proxies=TRUSTED)
+    middleware = ClientAddressMiddleware(app, proxies=TrustedProxies(TRUSTED))
     headers = [("x-forwarded-for", "1.1.1.1")]
     await messages_of(middleware, http_scope(headers=headers, client=None))
 

@@ -2,7 +2,12 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from app.errors import AppError, HeadersTooLarge, InvalidHost, UnsupportedMediaType, UriTooLong
-from app.http.limits import DuplicateHeader, InvalidUrl, RequestLimitsMiddleware
+from app.http.limits import (
+    DuplicateHeader,
+    InvalidUrl,
+    RequestLimits,
+    RequestLimitsMiddleware,
+)
 from tests.http_asgi import http_scope, messages_of
 
 HOST = ("host", "api.example.org")
@@ -21,7 +26,7 @@ async def pass_through(
         nonlocal reached
         reached = True
 
-    middleware = RequestLimitsMiddleware(app, allowed_hosts=allowed_hosts)
+    middleware = RequestLimitsMiddleware(app, limits=RequestLimits(allowed_hosts=allowed_hosts))
     scope = http_scope(
         path,
         headers=headers,

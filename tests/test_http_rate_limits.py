@@ -10,7 +10,12 @@ from starlette.routing import Route
 
 from app.http.counters import Counters, InProcessCounters
 from app.http.error_boundary import ErrorBoundaryMiddleware
-from app.http.rate_limits import DEFAULT_POLICIES, RateLimitMiddleware, RateLimitPolicy
+from app.http.rate_limits import (
+    DEFAULT_POLICIES,
+    RateLimiter,
+    RateLimitMiddleware,
+    RateLimitPolicy,
+)
 from tests.http_asgi import client_of
 
 TWO_A_MINUTE = [RateLimitPolicy("default", quota=2, window=60)]
@@ -21,14 +26,11 @@ class Service:
 
     def __init__(self, counters: Counters | None = None, **options: Any) -> None:
         self.now = 1_000_000_020.0
+        counters = counters or InProcessCounters(clock=lambda: self.now)
+        limiter = RateLimiter(counters, clock=lambda: self.now, **options)
         middleware = [
             Middleware(ErrorBoundaryMiddleware),
-            Middleware(
-                RateLimitMiddleware,
-                counters=counters or InProcessCounters(clock=lambda: self.now),
-                clock=lambda: self.now,
-                **options,
-            ),
+            Middleware(RateLimitMiddleware, limiter=limiter),
         ]
         methods = ["GET", "POST", "OPTIONS"]
         route = Route("/{path:path}", self.answer, methods=methods)
@@ -92,9 +94,9 @@ async def test_clients_do_not_all_come_back_in_the_same_second() -> None:
     assert len({field.partition("t=")[2] for field in fields}) > 10
 
 
-def test_default_policies_are_600_and_60_a_minute() -> None:
+def test_default_policies_are_600_6000_and_60_a_minute() -> None:
     quotas = [(policy.name, policy.quota, policy.window) for policy in DEFAULT_POLICIES]
-    assert quotas == [("default", 600, 60), ("auth", 60, 60)]
+    assert quotas == [("default", 600, 60), ("uploads", 6000, 60), ("auth", 60, 60)]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.client_address import log_network
 from app.http.metrics import UNMATCHED, in_flight, observe_request
+from app.log import log_quickly
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,8 @@ class AccessLogMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
             else:
-                size += len(message.get("body", b""))
+                # A file goes past the messages; the last one says how much of it went out.
+                size += len(message.get("body", b"")) + message.get("count", 0)
             await send(message)
 
         started = perf_counter()
@@ -47,25 +49,25 @@ class AccessLogMiddleware:
             await self.app(scope, receive, send_and_count)
         finally:
             in_flight.dec()
-            _record(scope, status, size, perf_counter() - started)
+            record(scope, status, size, perf_counter() - started)
 
 
-def _record(scope: Scope, status: int, size: int, seconds: float) -> None:
+def record(scope: Scope, status: int, size: int, seconds: float) -> None:
+    """Log and measure one answer of so many bytes."""
     route = route_template(scope)
     observe_request(scope["method"], route or UNMATCHED, status, seconds)
     if scope["path"] in QUIET_PATHS and status < 400:  # noqa: PLR2004  # a success
         return
-    place = {"route": route} if route else {"path": _harmless(scope["path"])}
     client = scope.get("client")
-    log.info(
-        "request",
-        method=scope["method"],
-        **place,
-        status=status,
-        duration_ms=round(seconds * 1000, 1),
-        bytes=size,
-        client=log_network(client[0]) if client else "unknown",
-    )
+    fields = {
+        "method": scope["method"],
+        **({"route": route} if route else {"path": _harmless(scope["path"])}),
+        "status": status,
+        "duration_ms": round(seconds * 1000, 1),
+        "bytes": size,
+        "client": log_network(client[0]) if client else "unknown",
+    }
+    log_quickly(log, "request", fields, request_id=scope.get("state", {}).get("request_id"))
 
 
 def route_template(scope: Scope) -> str | None:

@@ -23,20 +23,19 @@ Network = IPv4Network | IPv6Network
 MAX_HOPS = 20
 
 
-class ClientAddressMiddleware:
+class TrustedProxies:
     """Believes X-Forwarded-For and X-Forwarded-Proto only when a trusted proxy sent them."""
 
-    def __init__(self, app: ASGIApp, *, trusted_proxies: Sequence[Network] = ()) -> None:
-        self.app = app
-        self._trusted = tuple(trusted_proxies)
+    def __init__(self, networks: Sequence[Network] = ()) -> None:
+        self._trusted = tuple(networks)
         self._is_trusted = lru_cache(maxsize=1024)(self._is_trusted_uncached)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._trusted and scope["type"] == "http" and scope.get("client"):
+    def correct(self, scope: Scope) -> None:
+        """Write the true client and scheme into the scope."""
+        if self._trusted and scope.get("client"):
             peer = parse_address(scope["client"][0])
             if peer is not None and self._is_trusted(peer):
                 self._correct(scope, peer)
-        await self.app(scope, receive, send)
 
     def _correct(self, scope: Scope, peer: Address) -> None:
         fields = request_fields(scope)
@@ -65,6 +64,19 @@ class ClientAddressMiddleware:
 
     def _is_trusted_uncached(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
+
+
+class ClientAddressMiddleware:
+    """Lets everything inside see the true client."""
+
+    def __init__(self, app: ASGIApp, *, proxies: TrustedProxies) -> None:
+        self.app = app
+        self._proxies = proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self._proxies.correct(scope)
+        await self.app(scope, receive, send)
 
 
 def _from_the_right(headers: RawHeaders) -> Iterator[str]:

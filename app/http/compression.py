@@ -1,5 +1,8 @@
 """zstd, br and gzip for answers that gain by it and give nothing away."""
 
+import re
+from functools import lru_cache
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, add_compress_type
 
@@ -8,12 +11,16 @@ MINIMUM_BYTES = 500
 # JSON under names that the library does not know.
 for _media_type in (
     "application/feed+json",
+    "application/vnd.iptc.ninjs+json",
+    "application/vnd.pixar.opentimelineio+json",
     "application/problem+json",
     "application/schema+json",
     "application/x-ndjson",
 ):
     add_compress_type(_media_type)
 
+# In the order of the library's preference.
+_CODINGS = ("zstd", "br", "gzip")
 _COMPRESSING_SEND = "app.http.compressing_send"
 
 
@@ -38,6 +45,8 @@ class CompressionMiddleware:
         async def send_chosen(message: Message) -> None:
             nonlocal chosen
             if message["type"] == "http.response.start" and _may_be_compressed(message):
+                # The library changes the headers, which may be those of many answers.
+                message = {**message, "headers": list(message.get("headers", ()))}
                 chosen = await self._compressing(scope, receive, send)
             await chosen(message)
 
@@ -55,9 +64,21 @@ async def _hand_over(scope: Scope, _receive: Receive, send: Send) -> None:
     scope[_COMPRESSING_SEND] = send
 
 
+@lru_cache(maxsize=256)
+def chosen_coding(accept_encoding: bytes) -> bytes:
+    """Which coding such a field gets; empty for none (RFC 9110, section 12.5.3)."""
+    taken = {}
+    for member in accept_encoding.decode("latin-1").lower().split(","):
+        coding, _, weight = (part.strip() for part in member.partition(";"))
+        taken[coding] = not re.fullmatch(r"q *= *0(\.0*)?", weight)
+    wanted = (coding for coding in _CODINGS if taken.get(coding, taken.get("*", False)))
+    return next(wanted, "").encode()
+
+
 def _may_be_compressed(start: Message) -> bool:
-    """Neither short nor secret; the library then looks at the status and the media type."""
+    """Neither short nor secret nor in ranges; the library then looks at status and media type."""
     fields = dict(start.get("headers", ()))
     length = fields.get(b"content-length", b"")
     is_short = length.isdigit() and int(length) < MINIMUM_BYTES
-    return not is_short and b"no-store" not in fields.get(b"cache-control", b"")
+    control = fields.get(b"cache-control", b"")
+    return not is_short and b"no-store" not in control and b"no-transform" not in control

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from app.errors import AppError, PreconditionFailed
+from app.http.headers import request_fields
 
 # An entity tag; servers in front that compress mark theirs as weak, or with a suffix.
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*?)(?:-gzip|-br|-zstd)?"')
@@ -36,18 +38,28 @@ def not_modified(headers: Headers, tag: str, last_modified: datetime | None = No
     return last_modified.replace(microsecond=0) <= since
 
 
+def is_known(scope: Scope, tag: bytes | None) -> bool:
+    """Whether the client of a GET or HEAD has named the tag of the answer as that of its copy."""
+    named = request_fields(scope).get(b"if-none-match")
+    if named is None or tag is None:
+        return False
+    return named == tag or not_modified(Headers(raw=scope["headers"]), tag.decode("latin-1"))
+
+
 def check_if_match(field: str | None, version: int | str, *, required: bool = True) -> None:
     """Let an edit pass only if it was made of this version.
 
     Raises `PreconditionRequired` without the field, unless it is optional, and
     `PreconditionFailed` if it names other versions. A weak tag counts too, against the letter of
-    RFC 9110: ours names a version, and proxies that compress weaken it on its way out.
+    RFC 9110: ours names a version, and proxies that compress weaken it on its way out. So does one
+    with a figure behind its version, such as a count, which changes without an edit: "v3+12".
     """
     if field is None:
         if required:
             raise PreconditionRequired
         return
-    if not _matches(field, etag(version)):
+    versions = {tag.partition("+")[0] for tag in _opaque_tags(field)}
+    if field.strip() != "*" and etag(version)[1:-1] not in versions:
         raise PreconditionFailed
 
 

@@ -8,15 +8,18 @@ refusals have the API's own form where uvicorn would send plain text.
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import httptools
 import uvicorn
+from starlette.types import Scope
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.errors import AppError, HeadersTooLarge, RequestTimeout, UriTooLong
+from app.http import sendfile, whole_answer
 from app.http.headers import has_body
 from app.http.limits import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from app.http.refusals import MalformedRequest, TooManyConnections, refusal
@@ -127,6 +130,15 @@ class TimedHttpToolsProtocol(HttpToolsProtocol):
     def _pass_boundary(self) -> None:
         self._pending = 0
         self._passed_boundary = True
+
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        scope = cast("Scope", cycle.scope)
+        whole_answer.offer(scope, cycle)
+        if self.scheme == "http":  # TLS must see each byte
+            stall = self._limits.write_stall
+            sendfile.offer(scope, partial(sendfile.send_file, self, cycle, stall))
+        super()._start_asgi_task(cycle, app)
 
     # Bytes
 

@@ -24,6 +24,13 @@ def request_fields(scope: Scope) -> dict[bytes, bytes]:
     return fields
 
 
+def with_headers(scope: Scope, headers: RawHeaders) -> Scope:
+    """The same request with other headers."""
+    changed = {**scope, "headers": headers}
+    changed.pop(_FIELDS, None)
+    return changed
+
+
 def has_body(fields: dict[bytes, bytes]) -> bool:
     """Whether the request announces a body (RFC 9112, section 6)."""
     return fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in fields

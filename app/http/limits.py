@@ -52,26 +52,21 @@ class InvalidUrl(AppError):
     status, code, title = 400, "invalid_url", "The address is not valid percent-encoded UTF-8"
 
 
-class RequestLimitsMiddleware:
-    """Refuses heads that are too large, ambiguous or not meant for us, by raising `AppError`.
+class RequestLimits:
+    """`allowed_hosts` are names without ports; None accepts every well-formed one."""
 
-    `allowed_hosts` are names without ports; None accepts every well-formed one.
-    """
-
-    def __init__(self, app: ASGIApp, *, allowed_hosts: Collection[str] | None = None) -> None:
-        self.app = app
+    def __init__(self, *, allowed_hosts: Collection[str] | None = None) -> None:
         self._hosts = None if allowed_hosts is None else {host.lower() for host in allowed_hosts}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            _check_target(scope)
-            _check_size(scope["headers"])
-            fields = request_fields(scope)
-            if len(fields) < len(scope["headers"]):
-                _check_duplicates(scope["headers"])
-            self._check_host(scope["path"], fields.get(b"host", b""))
-            _check_encoding(fields.get(b"content-encoding", b"identity"))
-        await self.app(scope, receive, send)
+    def check(self, scope: Scope) -> None:
+        """Raises `AppError` for a head that is too large, ambiguous or not meant for us."""
+        _check_target(scope)
+        _check_size(scope["headers"])
+        fields = request_fields(scope)
+        if len(fields) < len(scope["headers"]):
+            _check_duplicates(scope["headers"])
+        self._check_host(scope["path"], fields.get(b"host", b""))
+        _check_encoding(fields.get(b"content-encoding", b"identity"))
 
     def _check_host(self, path: str, host: bytes) -> None:
         name = host_name(host) if len(host) <= MAX_HOST_BYTES else None
@@ -79,6 +74,19 @@ class RequestLimitsMiddleware:
             raise InvalidHost
         if self._hosts is not None and name not in self._hosts and path not in ANY_HOST_PATHS:
             raise InvalidHost
+
+
+class RequestLimitsMiddleware:
+    """Refuses the heads that break a limit, by raising `AppError`."""
+
+    def __init__(self, app: ASGIApp, *, limits: RequestLimits) -> None:
+        self.app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self._limits.check(scope)
+        await self.app(scope, receive, send)
 
 
 def _check_target(scope: Scope) -> None:

@@ -37,6 +37,19 @@ refused_connections = Counter(
     ("code",),
 )
 
+_page_cache = Counter(
+    "page_cache_requests_total",
+    "Requests for what may be kept, by outcome: hit, miss, bypass (while changes go unheard).",
+    ("outcome",),
+)
+page_cache_hits = _page_cache.labels("hit")
+page_cache_misses = _page_cache.labels("miss")
+page_cache_bypasses = _page_cache.labels("bypass")
+missing_objects = Counter(
+    "storage_objects_missing_total",
+    "Downloads of files that the store has lost or holds in another size. Any is an alarm.",
+)
+
 
 def observe_request(method: str, route: str, status: int, seconds: float) -> None:
     method = method if method in _METHODS else "OTHER"

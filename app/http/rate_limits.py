@@ -22,6 +22,7 @@ from app.errors import RateLimited
 from app.http.client_address import client_network
 from app.http.counters import Counters
 from app.http.headers import RawHeaders
+from app.http.tus import is_upload
 
 # Probes and preflights cost nothing, and refusing them breaks more than it protects.
 UNLIMITED_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
@@ -30,6 +31,15 @@ _AUTH_PREFIXES = ("/v1/auth/", "/v1/verification-codes")
 
 def _always(_: Scope) -> bool:
     return True
+
+
+def _is_not_upload(scope: Scope) -> bool:
+    return not _is_upload(scope)
+
+
+def _is_upload(scope: Scope) -> bool:
+    """One of the many pieces in which a large file comes, or the question where it stands."""
+    return scope["method"] in {"HEAD", "PATCH"} and is_upload(scope["path"])
 
 
 def _is_auth(scope: Scope) -> bool:
@@ -48,7 +58,8 @@ class RateLimitPolicy:
 
 
 DEFAULT_POLICIES = (
-    RateLimitPolicy("default", quota=600, window=60),
+    RateLimitPolicy("default", quota=600, window=60, applies=_is_not_upload),
+    RateLimitPolicy("uploads", quota=6000, window=60, applies=_is_upload),
     RateLimitPolicy("auth", quota=60, window=60, applies=_is_auth),
 )
 
@@ -59,44 +70,36 @@ class _Usage(NamedTuple):
     seconds_left: int
 
 
-class RateLimitMiddleware:
-    """Counts each request under every policy that applies, and raises `RateLimited` past a quota.
-
-    The fields are those of draft-ietf-httpapi-ratelimit-headers-09.
-    """
+class RateLimiter:
+    """Counts requests under every policy that applies; without counters none does."""
 
     def __init__(
         self,
-        app: ASGIApp,
+        counters: Counters | None,
         *,
-        counters: Counters,
         policies: Sequence[RateLimitPolicy] = DEFAULT_POLICIES,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.app = app
         self._counters = counters
         self._policies = tuple(policies)
         self._clock = clock
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _is_unlimited(scope):
-            await self.app(scope, receive, send)
-            return
-        usages = await self._count(scope)
+    async def count(self, scope: Scope) -> RawHeaders:
+        """The fields that tell what is left. Raises `RateLimited` past a quota.
+
+        The fields are those of draft-ietf-httpapi-ratelimit-headers-09.
+        """
+        if self._counters is None or _is_unlimited(scope):
+            return []
+        usages = await self._usages(scope, self._counters)
         fields = _fields(usages)
         exceeded = [each.seconds_left for each in usages if each.used > each.policy.quota]
         if exceeded:
             headers = {name.decode(): value.decode() for name, value in fields}
             raise RateLimited(retry_after=timedelta(seconds=max(exceeded)), headers=headers)
+        return fields
 
-        async def send_with_fields(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *fields]}
-            await send(message)
-
-        await self.app(scope, receive, send_with_fields)
-
-    async def _count(self, scope: Scope) -> list[_Usage]:
+    async def _usages(self, scope: Scope, counters: Counters) -> list[_Usage]:
         client = scope.get("client")
         network, offset = _network_and_offset(client[0] if client else "")
         now = self._clock()
@@ -105,10 +108,31 @@ class RateLimitMiddleware:
             if policy.applies(scope):
                 window, passed = divmod(now + offset % policy.window, policy.window)
                 key = f"{policy.name}/{network}/{int(window)}"
-                count = await self._counters.increment(key, policy.window)
+                count = await counters.increment(key, policy.window)
                 if count is not None:
                     usages.append(_Usage(policy, count, ceil(policy.window - passed)))
         return usages
+
+
+class RateLimitMiddleware:
+    """Counts each request, and lets its answer tell what is left."""
+
+    def __init__(self, app: ASGIApp, *, limiter: RateLimiter) -> None:
+        self.app = app
+        self._limiter = limiter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fields = await self._limiter.count(scope) if scope["type"] == "http" else []
+        if not fields:
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_fields(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *fields]}
+            await send(message)
+
+        await self.app(scope, receive, send_with_fields)
 
 
 def _is_unlimited(scope: Scope) -> bool:
@@ -130,8 +154,10 @@ def _fields(usages: Sequence[_Usage]) -> RawHeaders:
         f'"{policy.name}";r={max(0, policy.quota - used)};t={seconds}'
         for policy, used, seconds in usages
     ]
-    policies = [f'"{policy.name}";q={policy.quota};w={policy.window}' for policy, _, _ in usages]
-    return [
-        (b"ratelimit", ", ".join(remaining).encode()),
-        (b"ratelimit-policy", ", ".join(policies).encode()),
-    ]
+    quotas = _quotas(*[usage.policy for usage in usages])
+    return [(b"ratelimit", ", ".join(remaining).encode()), (b"ratelimit-policy", quotas)]
+
+
+@lru_cache(maxsize=64)
+def _quotas(*policies: RateLimitPolicy) -> bytes:
+    return ", ".join(f'"{each.name}";q={each.quota};w={each.window}' for each in policies).encode()

@@ -61,8 +61,10 @@ def started(
 
 
 @contextmanager
-def installation(*, smtp_url: str, with_worker: bool = True) -> Iterator[Installation]:
-    """The API on one core; database, worker and load on the other."""
+def installation(
+    *, smtp_url: str, with_worker: bool = True, assets: int = 0, **settings: str
+) -> Iterator[Installation]:
+    """The API on one core; database, worker and load on the other. `settings` are more of these."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mma-bench-")))
         folder.chmod(0o711)
@@ -78,7 +80,13 @@ def installation(*, smtp_url: str, with_worker: bool = True) -> Iterator[Install
             "PORT": str(port),
             "RATE_LIMITS": "off",
             "SECRET_KEY": secret_key,
+            **settings,
         }
+        if assets:
+            for command in (["migrate"], ["demo", "--assets", str(assets)]):
+                subprocess.run(
+                    [sys.executable, "-m", "app", *command], env=environment, cwd=ROOT, check=True
+                )
         api = stack.enter_context(
             started("-m", "app", "serve", "--no-worker", environment=environment, core=SERVER_CORE)
         )
