@@ -3,8 +3,9 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from fastapi import FastAPI
@@ -13,27 +14,45 @@ from starlette.middleware import Middleware
 from app import errors
 from app.adapters.storage import open_storage
 from app.crypto import AccessTokens, Keyring, PasswordHasher
-from app.db import Database
+from app.db import Database, open_connection
+from app.http.body_limits import BodyLimit
 from app.http.counters import open_counters
 from app.http.head import HeadMiddleware
 from app.http.openapi import install_openapi, operation_id
+from app.http.page_store import PageStore
 from app.http.stack import StackOptions, middleware_stack
+from app.http.tus import LONGEST_PAUSE, is_upload
+from app.listener import Listener
 from app.migrate import head_revision
 from app.routers import (
     account,
     accounts,
+    asset_editing,
+    asset_formats,
+    asset_lists,
     assets,
     audit_events,
     auth,
+    captions,
+    collections,
+    download_history,
     downloads,
+    feeds,
     health,
+    keywords,
+    manifests,
+    oembed,
     pages,
+    renditions,
     sessions,
+    sitemaps,
+    uploads,
     verification_codes,
     well_known,
 )
-from app.services import policy, signing_keys
+from app.services import catalogue_events, policy, signing_keys
 from app.services.context import Deployment
+from app.services.uploads import RunningUploads
 from app.settings import Settings, SettingsError
 
 log = structlog.get_logger(__name__)
@@ -49,8 +68,21 @@ ROUTERS = (
     sessions.router,
     verification_codes.router,
     account.router,
+    asset_editing.router,
+    asset_lists.router,
+    asset_formats.router,  # before `assets`, whose references take in every suffix
     assets.router,
+    feeds.router,
+    sitemaps.router,
+    oembed.router,
+    captions.router,
+    collections.router,
+    keywords.router,
+    uploads.router,
+    renditions.router,
     downloads.router,
+    download_history.router,
+    manifests.router,
     accounts.router,
     audit_events.router,
     well_known.router,
@@ -68,16 +100,20 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        # We have metrics of our own, and looking for OpenTelemetry's costs every request its share.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,  # its Location would be made from the client's Host header
         generate_unique_id_function=operation_id,
         middleware=[
             *middleware_stack(options),
-            Middleware(HeadMiddleware, answers_head=_is_file),
+            Middleware(HeadMiddleware, answers_head=_is_whole_file),
         ],
         lifespan=_lifespan,
     )
     app.state.settings = settings
     app.state.counters = options.counters
+    app.state.pages = options.pages
+    app.state.running_uploads = RunningUploads()
     for router in ROUTERS:
         app.include_router(router)
     if not settings.is_production:
@@ -95,14 +131,31 @@ def _stack_options(settings: Settings) -> StackOptions:
         trusted_proxies=settings.trusted_proxies,
         allowed_hosts=settings.allowed_hosts,
         cors_origins=settings.browser_origins,
-        has_no_deadline=_is_file,
+        is_public=_is_shown_by_players,
+        body_limit_for=partial(_body_limit, policy.largest_upload(settings.max_upload_bytes)),
+        has_no_deadline=_is_whole_file,
         counters=open_counters(redis_url) if settings.rate_limits == "on" else None,
+        pages=PageStore(),
     )
 
 
-def _is_file(path: str) -> bool:
-    """A broadcast-quality file may take hours to arrive."""
-    return path.startswith("/v1/files/")
+def _body_limit(largest_upload: int, path: str) -> BodyLimit | None:
+    """Where bodies may be larger than JSON is."""
+    if path.startswith("/v1/assets/") and "/captions/" in path:
+        return BodyLimit(max_bytes=policy.CAPTION_MAX_BYTES)
+    if is_upload(path):
+        return BodyLimit(max_bytes=largest_upload, stall=LONGEST_PAUSE, total=None)
+    return None
+
+
+def _is_whole_file(path: str) -> bool:
+    """A broadcast-quality file may take hours to leave or to arrive."""
+    return path.startswith("/v1/files/") or is_upload(path) or _is_shown_by_players(path)
+
+
+def _is_shown_by_players(path: str) -> bool:
+    """Pages of any site may show posters and previews, and draw them on a canvas."""
+    return path.startswith("/v1/assets/") and path.endswith(("/poster.jpg", "/preview.mp4"))
 
 
 @asynccontextmanager
@@ -111,8 +164,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if settings.database_url is None or settings.secret_key is None:
         raise SettingsError("DATABASE_URL and SECRET_KEY are set by `python -m app serve`")
     keyring = Keyring(settings.secret_key.get_secret_value())
-    pooled_by_server = settings.database_direct_url is not None
-    database = Database(settings.database_url, pooled_by_server=pooled_by_server)
+    database = Database(
+        settings.database_url,
+        read_url=settings.database_read_url,
+        pooled_by_server=settings.database_direct_url is not None,
+    )
     storage_url = settings.storage_url.get_secret_value() if settings.storage_url else None
     app.state.database = database
     app.state.deployment = make_deployment(settings, keyring)
@@ -121,15 +177,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.storage = open_storage(storage_url, default_folder=settings.data_dir / "objects")
     app.state.expected_revision = head_revision()
     await _load_signing_keys(app)
-    reloading = asyncio.create_task(_keep_signing_keys_fresh(app))
+    direct_url = settings.database_direct_url or settings.database_url
+    background = [
+        asyncio.create_task(_keep_signing_keys_fresh(app)),
+        asyncio.create_task(_page_listener(app, direct_url).run()),
+    ]
     # What was made so far stays for good: the collector need not look through it again and again.
     gc.freeze()
     try:
         yield
     finally:
-        reloading.cancel()
-        with suppress(asyncio.CancelledError):
-            await reloading
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         app.state.hasher.close()
         if app.state.counters is not None:
             await app.state.counters.aclose()
@@ -145,6 +205,18 @@ def make_deployment(settings: Settings, keyring: Keyring) -> Deployment:
         ),
         limits_on=settings.rate_limits == "on",
     )
+
+
+def _page_listener(app: FastAPI, url: str) -> Listener:
+    """Let the kept pages hear of every change: of our own at once, of others by NOTIFY."""
+    pages: PageStore = app.state.pages
+
+    def hear(payload: str) -> None:
+        pages.drop(catalogue_events.changed_names(payload))
+
+    app.state.database.hearers = hearers = {catalogue_events.CHANNEL: hear}
+    connect = partial(open_connection, url)
+    return Listener(connect, hearers, vouch=pages.vouch, distrust=pages.distrust)
 
 
 async def _load_signing_keys(app: FastAPI) -> None:

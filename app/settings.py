@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     data_dir: Path = Path("var")
     database_url: str | None = None
+    database_read_url: str | None = None
     database_direct_url: str | None = None
     smtp_url: SecretStr | None = None
     mail_from: str = "account@localhost"
@@ -74,6 +75,9 @@ class Settings(BaseSettings):
     return_to_origins: Annotated[tuple[Origin, ...], *CommaSeparated] = ()
     trusted_proxies: Annotated[tuple[Network, ...], *CommaSeparated] = ()
     metrics_token: SecretStr | None = None
+    max_upload_bytes: Annotated[int | None, Field(ge=1)] = None
+    # Of nginx's internal location that serves the local store (X-Accel-Redirect).
+    x_accel_prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_-]+)+/?$")] | None = None
     rate_limits: Literal["on", "off"] = "on"
 
     @property

@@ -5,11 +5,14 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client import REGISTRY
+from pydantic import ValidationError
 from sqlalchemy import update
 
-from app.adapters.storage import content_disposition
 from app.db import Database
+from app.formats.file_names import content_disposition, safe_name
 from app.models import Account, Download
+from app.settings import Settings
 from tests.factories import Published, add_draft, publish_video, store, withdraw
 from tests.helpers import PASSWORD, Clock, Mailbox, bearer, rows, sign_up
 
@@ -146,7 +149,7 @@ async def test_link_serves_the_file_without_any_login(
     assert response.headers["accept-ranges"] == "bytes"
     assert response.headers["etag"] == f'"{video.sha256}"'
     assert response.headers["x-content-type-options"] == "nosniff"
-    assert response.headers["cache-control"] == "private, no-cache"
+    assert response.headers["cache-control"] == "private, no-cache, no-transform"
     assert "content-encoding" not in response.headers
     disposition = response.headers["content-disposition"]
     assert disposition.startswith('attachment; filename="harbour-exercise.mp4"')
@@ -349,6 +352,68 @@ async def test_object_of_another_size_is_never_served(
     assert code_of(await client.get(url)) == (503, "file_unavailable")
 
 
+async def test_no_link_is_given_to_a_missing_object_and_an_alarm_is_raised(
+    client: httpx.AsyncClient,
+    app: FastAPI,
+    video: Published,
+    session: dict[str, str],
+    database: Database,
+) -> None:
+    before = alarms()
+    await client.post(video.downloads, headers=session)
+    assert alarms() == before
+    (app.state.settings.data_dir / "objects" / video.object_key).unlink()
+    for method, path in (("POST", video.downloads), ("GET", video.downloads.removesuffix("s"))):
+        response = await client.request(method, path, headers=session)
+        assert code_of(response) == (503, "file_unavailable")
+    assert alarms() == before + 2
+    assert len(await rows(database, Download)) == 1
+
+
+def alarms() -> float:
+    return REGISTRY.get_sample_value("storage_objects_missing_total") or 0.0
+
+
+# Behind nginx
+
+
+@pytest.fixture
+def behind_nginx(app: FastAPI, settings: Settings) -> None:
+    app.state.settings = settings.model_copy(update={"x_accel_prefix": "/stored/"})
+
+
+@pytest.mark.usefixtures("behind_nginx")
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_nginx_is_told_which_file_to_send(
+    client: httpx.AsyncClient, url: str, video: Published, method: str
+) -> None:
+    headers = {"Range": "bytes=99999-", "If-None-Match": f'"{video.sha256}"'}  # for nginx to judge
+    response = await client.request(method, url, headers=headers)
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["x-accel-redirect"] == f"/stored/{video.object_key}"
+    assert response.headers["content-type"] == "video/mp4"
+    assert response.headers["content-disposition"].startswith("attachment; ")
+    assert response.headers["cache-control"] == "private, no-cache, no-transform"
+    assert "repr-digest" in response.headers
+    assert "etag" not in response.headers
+
+
+@pytest.mark.usefixtures("behind_nginx")
+async def test_our_own_checks_come_before_nginx(
+    client: httpx.AsyncClient, app: FastAPI, url: str, video: Published
+) -> None:
+    await withdraw(app, video.id, "a legal claim")
+    response = await client.get(url)
+    assert code_of(response) == (403, "link_expired")
+    assert "x-accel-redirect" not in response.headers
+
+
+@pytest.mark.parametrize("prefix", ["stored", "/", "/a/../b", "http://x/y", "/a\r\nb"])
+def test_prefix_that_is_no_location_is_refused(prefix: str, settings: Settings) -> None:
+    with pytest.raises(ValidationError):
+        Settings(data_dir=settings.data_dir, x_accel_prefix=prefix)
+
+
 # File names
 
 
@@ -402,3 +467,19 @@ def test_file_name_is_given_in_ascii_and_in_full_without_folders(
     assert content_disposition(filename) == (
         f"attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}"
     )
+
+
+@pytest.mark.parametrize(
+    ("filename", "safe"),
+    [
+        ("Übung ☂ 1.mp4", "Übung ☂ 1.mp4"),
+        ("../../etc/passwd", "passwd"),
+        ("line\r\nout=/etc/passwd", "passwd"),
+        ("line\r\nchecksum=x.mp4", "line__checksum=x.mp4"),
+        ("tab\tand\u2028line\u202egpj.mp4", "tab_and_line_gpj.mp4"),
+        ('C:a<b>"c|d?e*.mp4', "C_a_b__c_d_e_.mp4"),
+        ("..", "file"),
+    ],
+)
+def test_file_name_is_one_name_for_any_tool(filename: str, safe: str) -> None:
+    assert safe_name(filename) == safe

@@ -1,14 +1,15 @@
 """Downloads: a link that expires, and our own serving of it where the store is a folder."""
 
-from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
-from app.adapters.storage import Storage, StorageError, content_disposition
+from app.adapters.storage import Storage, StorageError
 from app.crypto import InvalidToken
 from app.deps import (
     CurrentAccount,
@@ -19,32 +20,27 @@ from app.deps import (
     StorageDep,
     Transactions,
 )
-from app.errors import LoginRequired, NotFound, ServiceUnavailable
+from app.errors import LoginRequired, NotFound
+from app.formats.file_names import content_disposition
 from app.http.idempotency import IdempotencyDep
+from app.http.metrics import missing_objects
 from app.http.openapi import refusals
-from app.http.ranges import ServedFile, file_response
+from app.http.ranges import ServedFile, file_response, handed_over
 from app.http.strict_json import StrictJsonRoute
 from app.routers.assets import Reference
-from app.schemas.assets import DownloadAnswer
+from app.schemas.downloads import DownloadAnswer
 from app.services import downloads
 from app.services.assets import AssetWithdrawn
 from app.services.auth import Caller
 from app.services.context import Deployment
-from app.services.downloads import DownloadLink, StoredFile
+from app.services.downloads import DownloadLink, FileLost, FileUnavailable
 from app.services.idempotency import IdempotencyKeyReused, IdempotencyKeyRunning
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
 router = APIRouter(tags=["downloads"], route_class=StrictJsonRoute)
 
-FILE_RETRY_AFTER = timedelta(seconds=30)
 RenditionName = Annotated[str, Path(max_length=100)]
-
-
-class FileUnavailable(ServiceUnavailable):
-    code, title = "file_unavailable", "The file can't be read at this moment; try again later"
-
-
 REFUSALS = (LoginRequired, InvalidToken, NotFound, AssetWithdrawn, FileUnavailable)
 
 
@@ -109,20 +105,17 @@ async def _prepare(
     deployment: Deployment,
     now: datetime,
 ) -> DownloadLink:
-    try:
+    with store_faults():
         return await downloads.prepare(
             transactions,
             reference,
             name,
             account_id=caller.account_id,
-            presigner=storage,
+            store=storage,
             base_url=settings.base_url,
             keyring=deployment.keyring,
             now=now,
         )
-    except StorageError as error:
-        log.error("link_not_signed", error=str(error))  # noqa: TRY400  # expected, no traceback
-        raise FileUnavailable(retry_after=FILE_RETRY_AFTER) from None
 
 
 @router.api_route(
@@ -136,19 +129,24 @@ async def get_file(
     ticket: Annotated[str, Path(max_length=200)],
     reader: ReaderDep,
     storage: StorageDep,
+    settings: SettingsDep,
     deployment: DeploymentDep,
     now: Now,
 ) -> Response:
     """Serve a file of the local store, whole or in ranges."""
     stored = await downloads.open_ticket(reader, ticket, keyring=deployment.keyring, now=now)
-    await _check_object(storage, stored)
+    with store_faults():
+        await downloads.check_stored(storage, stored)
     file = ServedFile(
         size=stored.size_bytes,
         media_type=stored.media_type,
         etag=f'"{stored.sha256}"',
         sha256=stored.sha256,
         content_disposition=content_disposition(stored.filename),
+        path=storage.path_of(stored.object_key),
     )
+    if file.path is not None and settings.x_accel_prefix:
+        return handed_over(f"{settings.x_accel_prefix.rstrip('/')}/{stored.object_key}", file)
 
     def read(start: int, end: int) -> AsyncIterator[bytes]:
         return storage.read(stored.object_key, start=start, end=end)
@@ -156,13 +154,15 @@ async def get_file(
     return file_response(request.method, request.headers, file, read)
 
 
-async def _check_object(storage: Storage, stored: StoredFile) -> None:
-    """Never begin a 200 that can't be finished: the object must be there, in its full size."""
+@contextmanager
+def store_faults() -> Iterator[None]:
+    """Log and count them for whoever runs the store; clients are told to come back."""
     try:
-        size = await storage.size(stored.object_key)
+        yield
+    except FileLost as error:
+        missing_objects.inc()
+        log.error("object_missing", key=error.key)  # noqa: TRY400  # expected, no traceback
+        raise
     except StorageError as error:
-        log.error("object_unavailable", key=stored.object_key, error=type(error).__name__)  # noqa: TRY400  # expected, no traceback
-        raise FileUnavailable(retry_after=FILE_RETRY_AFTER) from None
-    if size != stored.size_bytes:
-        log.error("object_has_wrong_size", key=stored.object_key, size=size)
-        raise FileUnavailable(retry_after=FILE_RETRY_AFTER)
+        log.error("store_unavailable", error=str(error))  # noqa: TRY400  # the same
+        raise FileUnavailable from None

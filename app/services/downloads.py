@@ -7,15 +7,17 @@ from typing import Any, Protocol
 from urllib.parse import quote
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import crypto
 from app.crypto import Keyring
-from app.errors import AppError, NotFound
+from app.errors import AppError, NotFound, ServiceUnavailable
 from app.models import Asset, Download, Rendition
 from app.services import policy
-from app.services.assets import AssetWithdrawn, parse_id
+from app.services.asset_documents import parse_id
+from app.services.assets import AssetWithdrawn
 from app.services.auth import Transactions
 
 _TICKET = struct.Struct(">16s16sQ16s")
@@ -28,10 +30,26 @@ class LinkExpired(AppError):
     status, code, title = 403, "link_expired", "This download link has expired; ask for a new one"
 
 
-class Presigner(Protocol):
+class FileUnavailable(ServiceUnavailable):
+    code, title = "file_unavailable", "The file can't be read at this moment; try again later"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=timedelta(seconds=30))
+
+
+class FileLost(FileUnavailable):
+    """The store does not have the object, or has it in another size. For clients it is the same."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+
+
+class Store(Protocol):
     """The part of a store that can hand out its own links (adapters/storage.py)."""
 
     async def presigned_url(self, key: str, *, lifetime: timedelta) -> str | None: ...
+    async def has(self, key: str, *, size_bytes: int) -> bool: ...
 
 
 class Reader(Protocol):
@@ -52,6 +70,7 @@ class DownloadLink:
 class StoredFile:
     """What is needed to serve a rendition."""
 
+    rendition_id: UUID
     object_key: str
     filename: str
     media_type: str
@@ -65,30 +84,31 @@ async def prepare(
     name: str,
     *,
     account_id: UUID,
-    presigner: Presigner,
+    store: Store,
     base_url: str,
     keyring: Keyring,
     now: datetime,
 ) -> DownloadLink:
     """A link that may start requests for 15 minutes: the store's own, or ours.
 
-    The store is asked outside of any transaction.
+    The store is asked outside of any transaction. Raises `FileLost`.
     """
     async with transactions() as session:
-        rendition = await _find(session, reference, name)
+        file = await _find(session, reference, name)
     lifetime = policy.DOWNLOAD_URL_LIFETIME
     expires_at = (now + lifetime).replace(microsecond=0)
-    url = await presigner.presigned_url(rendition.object_key, lifetime=lifetime)
+    url = await store.presigned_url(file.object_key, lifetime=lifetime)
+    await check_stored(store, file)
     if url is None:
-        ticket = _ticket(rendition.id, account_id, expires_at, keyring)
-        url = f"{base_url}/v1/files/{ticket}/{_url_name(rendition.filename)}"
+        ticket = _ticket(file.rendition_id, account_id, expires_at, keyring)
+        url = f"{base_url}/v1/files/{ticket}/{_url_name(file.filename)}"
     return DownloadLink(
         url=url,
         expires_at=expires_at,
-        filename=rendition.filename,
-        size_bytes=rendition.size_bytes,
-        sha256=rendition.sha256,
-        rendition_id=rendition.id,
+        filename=file.filename,
+        size_bytes=file.size_bytes,
+        sha256=file.sha256,
+        rendition_id=file.rendition_id,
     )
 
 
@@ -96,13 +116,20 @@ async def record(
     session: AsyncSession, link: DownloadLink, *, account_id: UUID, now: datetime
 ) -> None:
     """Note who was given which file; counts are distinct by account, rendition and UTC day."""
-    values = {"account_id": account_id, "rendition_id": link.rendition_id, "occurred_at": now}
-    await session.execute(insert(Download).values(day=now.astimezone(UTC).date(), **values))
+    values = {
+        "account_id": account_id,
+        "rendition_id": link.rendition_id,
+        "day": now.astimezone(UTC).date(),
+        "occurred_at": now,
+    }
+    first = insert(Download).values(**values, is_counted=True).on_conflict_do_nothing()
+    if await session.scalar(first.returning(Download.id)) is None:
+        await session.execute(insert(Download).values(**values))
 
 
 # Asset and account are looked at again at each request: a withdrawal or a suspension is final.
 _FILE = """
-    SELECT object_key, filename, media_type, size_bytes, sha256
+    SELECT rendition.id AS rendition_id, object_key, filename, media_type, size_bytes, sha256
       FROM rendition JOIN asset ON asset.id = rendition.asset_id
      WHERE rendition.id = $1 AND rendition.state = 'ready' AND asset.state = 'published'
        AND EXISTS (SELECT FROM account WHERE id = $2 AND suspended_at IS NULL)
@@ -122,22 +149,37 @@ async def open_ticket(
     return StoredFile(**row)
 
 
-async def _find(session: AsyncSession, reference: str, name: str) -> Rendition:
+async def check_stored(store: Store, file: StoredFile) -> None:
+    """Never begin a 200 that can't be finished: the object must be there, in its full size."""
+    if not await store.has(file.object_key, size_bytes=file.size_bytes):
+        raise FileLost(file.object_key)
+
+
+async def _find(session: AsyncSession, reference: str, name: str) -> StoredFile:
     """A rendition that may be downloaded, of an asset given by id or slug."""
     asset_id = parse_id(reference)
     query = (
-        select(Rendition, Asset.state, Asset.withdrawal_reason)
+        select(*_FILE_COLUMNS, Asset.state, Asset.withdrawal_reason)
         .join(Asset, Asset.id == Rendition.asset_id)
         .where(Asset.id == asset_id if asset_id else Asset.slug == reference)
         .where(Rendition.name == name, Rendition.state == "ready")
     )
-    row = (await session.execute(query)).one_or_none()
-    if row is not None and row.state == "withdrawn":
-        raise AssetWithdrawn(row.withdrawal_reason)
-    if row is None or row.state != "published":
+    row = (await session.execute(query)).mappings().one_or_none()
+    if row is not None and row["state"] == "withdrawn":
+        raise AssetWithdrawn(row["withdrawal_reason"])
+    if row is None or row["state"] != "published":
         raise NotFound
-    rendition: Rendition = row.Rendition
-    return rendition
+    return StoredFile(**{column.key: row[column.key] for column in _FILE_COLUMNS})
+
+
+_FILE_COLUMNS = (
+    Rendition.id.label("rendition_id"),
+    Rendition.object_key,
+    Rendition.filename,
+    Rendition.media_type,
+    Rendition.size_bytes,
+    Rendition.sha256,
+)
 
 
 def _url_name(filename: str) -> str:
