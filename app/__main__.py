@@ -99,16 +99,33 @@ def migrate() -> None:
 
 
 @cli.command()
-def demo() -> None:
-    """Fill an empty catalogue with three clips, made on the spot, and a story."""
+def demo(
+    assets: Annotated[
+        int, typer.Option(min=0, max=5_000_000, help="So many made-up assets besides")
+    ] = 0,
+) -> None:
+    """Fill an empty catalogue with clips that are made on the spot, and any number of others."""
+    from rich.progress import Progress
+
     from app.adapters.storage import open_storage
     from app.jobs.demo import fill_empty_catalogue
 
     async def work(settings: Settings, database: Database, _: Keyring) -> None:
         url = settings.storage_url.get_secret_value() if settings.storage_url else None
-        storage = open_storage(url, default_folder=settings.data_dir / "objects")
-        if await fill_empty_catalogue(database, storage, now=datetime.now(UTC)):
-            log.info("catalogue_filled")
+        with Progress(disable=not assets) as progress:
+            task = progress.add_task("Assets", total=assets)
+            filled = await fill_empty_catalogue(
+                database,
+                open_storage(url, default_folder=settings.data_dir / "objects"),
+                url=_direct_url(settings),
+                size=assets,
+                on_progress=lambda done: progress.update(task, completed=done),
+                now=datetime.now(UTC),
+            )
+        if filled:
+            log.info("catalogue_filled", assets=assets)
+        elif assets:
+            raise SettingsError("The catalogue is not empty; the demo fills an empty one")
 
     _run(work)
 
@@ -240,6 +257,8 @@ def main() -> None:
         _give_up(" ".join(item["message"] for item in error.errors) or error.title, status=2)
     except ClientConfigurationError as error:
         _give_up(f"DATABASE_URL: {error}", status=2)
+    except ChildProcessError as error:
+        _give_up(str(error), status=1)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         _give_up(f"the database does not answer: {error}", status=1)
     except SystemExit as leaving:

@@ -1,118 +1,120 @@
-"""A first catalogue: three clips made on the spot and a written story, real and playable."""
+"""The demo catalogue: a few assets that an editor might have made, and any number of others."""
 
-import asyncio
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.adapters import media_probe, test_card
-from app.adapters.storage import Storage, content_key
-from app.adapters.test_card import ClipSpec
+from app.adapters.storage import Storage
 from app.db import Database
-from app.models import Asset, Rendition
-from app.services import assets
-
-RIGHTS = {
-    "usage_terms": "Free for editorial use in broadcast, print and online.",
-    "credit_line": "Multimedia Account",
-}
-VIDEOS: Sequence[dict[str, Any]] = (
-    {
-        "slug": "line-up-card-1080p50",
-        "title": "Line-up card, full high definition",
-        "headline": "A moving test card with timecode and tone, 1080p50",
-        "purpose": "broadcast",
-    },
-    {
-        "slug": "line-up-card-720p",
-        "title": "Line-up card, high definition",
-        "headline": "The same line-up in 720 lines, for the web",
-        "purpose": "web",
-    },
-    {
-        "slug": "line-up-card-480p",
-        "title": "Line-up card, standard definition",
-        "headline": "The same line-up in 480 lines, for slow lines",
-        "purpose": "proxy",
-    },
-)
-STORY = {
-    "title": "How to check a picture before it goes on air",
-    "headline": "Bars, tone and a running clock tell an engineer in ten seconds what is wrong",
-    "summary": "What each part of a line-up card is for, and where to download one.",
-    "body": (
-        "Before a programme leaves the building, somebody looks at a card. The colour bars show "
-        "whether hue and saturation have survived the way. The grey steps show whether black is "
-        "still black. The tone, at the alignment level, sets the sound. And the clock, frame by "
-        "frame, shows whether any were lost.\n\n"
-        "The three clips beside this story are such cards, in the sizes that are asked for most."
-    ),
-    "keywords": ["broadcast engineering", "test card"],
-    "rights": RIGHTS,
-}
+from app.jobs import demo_files, demo_stories
+from app.jobs.demo_assets import DemoCatalogue, demo_collections
+from app.jobs.demo_files import DemoFile, DemoFileMaker
+from app.jobs.demo_load import discard_unfinished, load
+from app.models import Asset, Caption
+from app.services import asset_editing, assets, collections, derived_files, publication
+from app.services.context import WORKER
 
 
-async def fill_empty_catalogue(database: Database, storage: Storage, *, now: datetime) -> bool:
-    """Publish the demo assets unless there are assets already. Returns whether it did."""
+async def fill_empty_catalogue(
+    database: Database,
+    storage: Storage,
+    *,
+    url: str,
+    size: int = 0,
+    on_progress: Callable[[int], None] = lambda _: None,
+    now: datetime,
+) -> bool:
+    """Publish the demo assets unless there are assets already. Returns whether it did.
+
+    `size` more are made up and loaded over connections of their own to the database at `url`.
+    Those that an earlier run left unfinished don't count, and are removed.
+    """
+    await discard_unfinished(url)
     async with database.transaction() as session:
         if await assets.has_any(session):
             return False
     with TemporaryDirectory() as folder:
-        videos = [
-            await _make_video(storage, Path(folder), fields, spec)
-            for fields, spec in zip(VIDEOS, test_card.DEMO_CLIPS, strict=True)
-        ]
+        maker = DemoFileMaker(database.transaction, storage, Path(folder), now)
+        clips = await maker.clips()
+        tone = await maker.tone() if size else None
+    if tone is not None:
+        files = demo_files.by_type(clips, tone)
+        await load(url, DemoCatalogue(size, files, demo_collections()), on_progress=on_progress)
     async with database.transaction() as session:
-        await _publish_all(session, videos, now=now)
+        await _publish_all(session, clips, now=now)
     return True
 
 
-async def _make_video(
-    storage: Storage, folder: Path, fields: dict[str, Any], spec: ClipSpec
-) -> tuple[Asset, Rendition]:
-    """Render, probe, hash and store one clip; the database waits for none of it."""
-    filename = f"{fields['slug']}.mp4"
-    path = folder / filename
-    await asyncio.to_thread(test_card.render, path, spec)
-    technical = await asyncio.to_thread(media_probe.probe, path)
-    sha256 = await asyncio.to_thread(media_probe.sha256_file, path)
-    key = content_key(sha256)
-    await storage.put_file(key, path, filename=filename, media_type=technical.mime_type)
-    rendition = Rendition(
-        name=spec.title.lower(),
-        purpose=fields["purpose"],
-        state="ready",
-        object_key=key,
-        filename=filename,
-        media_type=technical.mime_type,
-        size_bytes=technical.size_bytes,
-        sha256=sha256,
-        technical=asdict(technical),
-    )
-    return _asset(fields["slug"], "video", {**fields, "rights": RIGHTS}), rendition
+async def _publish_all(session: AsyncSession, clips: Sequence[DemoFile], *, now: datetime) -> None:
+    """The clips, an hour apart, the story that belongs to them, and what only editors see."""
+    await collections.create(session, demo_stories.SERIES, account_id=None, client=None, now=now)
+    related = []
+    for age, (clip, sent) in enumerate(zip(clips, demo_stories.VIDEOS, strict=True), start=1):
+        at = now - timedelta(hours=age)
+        video = await _add(session, "video", sent, now=at)
+        await _add_file(session, video, clip, now=at)
+        await _publish(session, video, now=at)
+        related.append({"rel": "illustration", "id": str(video.id)})
+    story = await _add(session, "story", {**demo_stories.STORY, "related": related}, now=now)
+    await _publish(session, story, now=now)
+    for sent in demo_stories.DRAFTS:
+        await _add(session, "story", sent, now=now)
+    scheduled = await _add(session, "story", demo_stories.SCHEDULED, now=now)
+    await _publish(session, scheduled, publish_at=demo_stories.SCHEDULED_FOR, now=now)
+    for reason, sent in demo_stories.WITHDRAWN.items():
+        await _withdraw(session, await _add(session, "story", sent, now=now), reason, now=now)
 
 
-async def _publish_all(
-    session: AsyncSession, videos: Sequence[tuple[Asset, Rendition]], *, now: datetime
+async def _add(
+    session: AsyncSession, asset_type: str, sent: Mapping[str, Any], *, now: datetime
+) -> Asset:
+    return await asset_editing.create(session, asset_type, sent, editor=WORKER, now=now)
+
+
+async def _add_file(session: AsyncSession, asset: Asset, file: DemoFile, *, now: datetime) -> None:
+    """The file, what was made of it, and its captions."""
+    rendition = file.rendition(stem=asset.slug, now=now)
+    rendition.asset_id = asset.id
+    session.add(rendition)
+    await session.flush()
+    await derived_files.put(session, rendition, file.derived, now=now)
+    session.add(_caption(asset, now=now))
+
+
+async def _publish(
+    session: AsyncSession, asset: Asset, *, publish_at: datetime | None = None, now: datetime
 ) -> None:
-    """The clips, an hour apart, and above them the story that belongs to them."""
-    for age, (asset, rendition) in enumerate(videos, start=1):
-        published_at = now - timedelta(hours=age)
-        asset.created_at = rendition.created_at = asset.published_at = published_at
-        await assets.publish(session, asset, [rendition], now=published_at)
-    related = [
-        {"rel": "illustration", "id": str(asset.id), "slug": asset.slug} for asset, _ in videos
-    ]
-    story = _asset("how-to-check-a-picture", "story", {**STORY, "related": related})
-    story.created_at = now
-    await assets.publish(session, story, [], now=now)
+    await publication.publish(
+        session,
+        str(asset.id),
+        publish_at=publish_at,
+        note=None,
+        check=lambda _: None,
+        editor=WORKER,
+        now=now,
+    )
 
 
-def _asset(slug: str, asset_type: str, fields: dict[str, Any]) -> Asset:
-    described = {name: value for name, value in fields.items() if name not in {"slug", "purpose"}}
-    return Asset(slug=slug, type=asset_type, language="en", version=1, fields=described)
+async def _withdraw(session: AsyncSession, asset: Asset, reason: str, *, now: datetime) -> None:
+    """Publish, and take back."""
+    await _publish(session, asset, now=now)
+    await publication.withdraw(
+        session, str(asset.id), reason=reason, check=lambda _: None, editor=WORKER, now=now
+    )
+
+
+def _caption(asset: Asset, *, now: datetime) -> Caption:
+    digest = sha256(demo_stories.CAPTIONS.encode()).hexdigest()
+    return Caption(
+        asset_id=asset.id,
+        language="en",
+        kind="captions",
+        webvtt=demo_stories.CAPTIONS,
+        sha256=digest,
+        updated_at=now,
+    )
