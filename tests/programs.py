@@ -33,8 +33,10 @@ class Program:
 
     def wait_until_it_serves(self) -> str:
         """The address that it listens on."""
+        deadline = time.monotonic() + 2 * PATIENCE  # it may make a database first
         while not self.answers():
             assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
         return self.url
 
@@ -106,6 +108,17 @@ def processes_of(folder: Path) -> set[int]:
             except OSError:
                 continue  # it has gone meanwhile
     return found
+
+
+def all_gone(folder: Path) -> bool:
+    """Whether every process of this DATA_DIR is gone, or goes at once.
+
+    One that has closed its files, by which it is known to have ended, may be seen a little longer.
+    """
+    deadline = time.monotonic() + 2
+    while processes_of(folder) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not processes_of(folder)
 
 
 def eventually(check: Callable[[], Result | None], *, within: float = PATIENCE) -> Result:

@@ -7,9 +7,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.crypto import Keyring, PasswordHasher
 from app.main import create_app
 from app.settings import Settings
+from tests.conftest import clock_at_noon, rolled_back, running_app, settings_for
 from tests.factories import Published, publish_video
 from tests.helpers import Api, Mailbox, bearer, login, sign_up
 
@@ -51,7 +54,7 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
     "TRACE": ("TRACE", "/v1/assets", {}, 405, "method_not_allowed"),
     "method override": (
         "POST",
-        "/v1/assets",
+        "/v1/assets/a-slug",
         {"headers": {"X-HTTP-Method-Override": "GET"}},
         405,
         "method_not_allowed",
@@ -140,7 +143,11 @@ async def test_refusal_is_a_problem_document(client: httpx.AsyncClient, case: st
 
 
 async def test_method_that_is_not_allowed_says_which_are(client: httpx.AsyncClient) -> None:
-    allowed = {"/v1/assets": "GET", "/v1/auth/login": "POST", "/v1/account": "DELETE, GET, PATCH"}
+    allowed = {
+        "/v1/assets": "GET, POST",
+        "/v1/auth/login": "POST",
+        "/v1/account": "DELETE, GET, PATCH",
+    }
     for path, methods in allowed.items():
         response = await client.put(path)
         assert_problem(response, 405, "method_not_allowed")
@@ -192,10 +199,9 @@ async def test_refusal_does_not_repeat_what_was_sent(client: httpx.AsyncClient) 
 # Every kind of answer
 
 
-@pytest.fixture
-def failing_app(app: FastAPI, settings: Settings) -> FastAPI:
+def failing_app(app: FastAPI) -> FastAPI:
     """The same app with routes that fail."""
-    failing = create_app(settings)
+    failing = create_app(app.state.settings)
     failing.state._state.update(app.state._state)
     failing.dependency_overrides = app.dependency_overrides
 
@@ -253,9 +259,17 @@ async def every_kind(app: FastAPI, mailbox: Mailbox) -> dict[str, httpx.Response
     return answers
 
 
-@pytest.fixture
-async def answers(failing_app: FastAPI, mailbox: Mailbox) -> dict[str, httpx.Response]:
-    answers = await every_kind(failing_app, mailbox)
+@pytest.fixture(scope="module")
+async def answers(
+    engine: AsyncEngine,
+    keyring: Keyring,
+    hasher: PasswordHasher,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, httpx.Response]:
+    settings = settings_for(tmp_path_factory.mktemp("answers"))
+    async with rolled_back(engine) as database:
+        app = await running_app(settings, database, keyring, hasher, clock_at_noon())
+        answers = await every_kind(failing_app(app), Mailbox(database, keyring))
     statuses = {kind: response.status_code for kind, response in answers.items()}
     assert statuses == {kind: int(kind[:3]) for kind in answers}
     return answers

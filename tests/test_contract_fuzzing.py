@@ -12,8 +12,9 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case
-from schemathesis.checks import CheckFunction, not_a_server_error
+from schemathesis.checks import CheckFunction
 from schemathesis.core.result import Ok
+from schemathesis.core.transport import Response
 from schemathesis.generation.modes import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -26,12 +27,24 @@ from app.settings import Settings
 from tests.factories import publish_video
 from tests.helpers import Api, Mailbox, bearer, make_admin, sign_up
 
+
+def no_server_error(_: Any, response: Response, __: Case[Any]) -> bool | None:
+    """Nothing fails on our side. oEmbed itself asks for 501 where a format is not to be had."""
+    assert response.status_code < 500 or response.status_code == 501
+    return None
+
+
+# The body of an upload is bytes, as those of a file are.
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
 CHECKS: list[CheckFunction] = [
-    not_a_server_error,
+    no_server_error,
     status_code_conformance,
     content_type_conformance,
     response_schema_conformance,
 ]
+# The bodies of uploads are bytes like any other.
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 SCHEMA = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
 OPERATIONS = {
     f"{result.ok().method.upper()} {result.ok().path}": result.ok()
@@ -78,6 +91,12 @@ async def request(client: httpx.AsyncClient, kwargs: dict[str, Any]) -> httpx.Re
     kwargs.pop("cookies", None)
     if isinstance(kwargs.get("data"), bytes | str):
         kwargs["content"] = kwargs.pop("data")
+    # As bytes, for httpx itself would refuse what is not ASCII.
+    headers = kwargs.get("headers") or {}
+    kwargs["headers"] = {
+        name.encode("latin-1"): str(value).encode("latin-1", "replace")
+        for name, value in headers.items()
+    }
     return await client.request(**kwargs)
 
 
@@ -107,14 +126,14 @@ async def admin_client(app: FastAPI, mailbox: Mailbox) -> AsyncIterator[httpx.As
 
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_stranger_gets_documented_answers(client: httpx.AsyncClient, name: str) -> None:
-    await fuzz(client, name, examples=6)
+    await fuzz(client, name, examples=4)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_admin_gets_documented_answers(app: FastAPI, mailbox: Mailbox, name: str) -> None:
     async with admin_client(app, mailbox) as client:
         paths = await known_paths(app, client, name)
-        await fuzz(client, name, examples=6, path_parameters=paths)
+        await fuzz(client, name, examples=4, path_parameters=paths)
 
 
 @pytest.mark.slow

@@ -9,9 +9,19 @@ from fastapi.routing import APIRoute
 from sqlalchemy import update
 from starlette.routing import Route
 
+from app.crypto import Keyring, PasswordHasher
+from app.db import Database
 from app.main import ROUTERS
 from app.models import Account
 from app.routers import dev_mail
+from tests.conftest import (
+    OneConnection,
+    clock_at_noon,
+    copied_database,
+    rolled_back,
+    running_app,
+    settings_for,
+)
 from tests.factories import publish_video
 from tests.helpers import Api, Mailbox, bearer, sign_up
 
@@ -21,7 +31,10 @@ OK = "ok"  # whatever the call fails by, it is not who calls
 REFUSALS = {"login_required": 401, "invalid_token": 401, "forbidden": 403}
 
 EVERYBODY = (OK, OK, OK, OK, OK)
+# Anybody, but a token that is sent must be a good one.
+OPTIONAL = (OK, "invalid_token", OK, OK, OK)
 ACCOUNT = ("login_required", "invalid_token", OK, OK, OK)
+EDITOR = ("login_required", "invalid_token", "forbidden", OK, OK)
 ADMIN = ("login_required", "invalid_token", "forbidden", "forbidden", OK)
 # Takes no access token; the one of its body or cookie is missing in this test.
 REFRESH = ("login_required",) * 5
@@ -48,9 +61,56 @@ MATRIX = {
     "POST /v1/account/email/verify": ACCOUNT,
     "POST /v1/account/email/undo": EVERYBODY,  # the mailed token is the credential
     "GET /v1/assets": EVERYBODY,
-    "GET /v1/assets/{reference}": EVERYBODY,
+    "GET /v1/assets/{reference}": OPTIONAL,
+    "GET /v1/assets/{reference}/related": EVERYBODY,
+    "POST /v1/assets": EDITOR,
+    "PATCH /v1/assets/{reference}": EDITOR,
+    "DELETE /v1/assets/{reference}": EDITOR,
+    "POST /v1/assets/{reference}/publish": EDITOR,
+    "POST /v1/assets/{reference}/withdraw": EDITOR,
+    "GET /v1/assets/{reference}/versions": EDITOR,
+    "GET /v1/assets/{reference}.jsonld": EVERYBODY,
+    "GET /v1/assets/{reference}.ebucore.xml": EVERYBODY,
+    "GET /v1/assets/{reference}.ninjs.json": EVERYBODY,
+    "GET /v1/assets/{reference}.shotlist.vtt": EVERYBODY,
+    "GET /v1/assets/{reference}.shotlist.otio": EVERYBODY,
+    "GET /v1/assets/{reference}.captions.{language}.vtt": EVERYBODY,
+    "GET /v1/feeds/assets.mrss": EVERYBODY,
+    "GET /v1/feeds/assets.atom": EVERYBODY,
+    "GET /v1/feeds/assets.json": EVERYBODY,
+    "GET /oembed": EVERYBODY,
+    "GET /sitemap.xml": EVERYBODY,
+    "GET /sitemaps/assets.xml": EVERYBODY,
+    "GET /robots.txt": EVERYBODY,
+    "GET /v1/assets/{reference}/renditions": OPTIONAL,
+    "DELETE /v1/assets/{reference}/renditions/{name}": EDITOR,
+    "GET /v1/assets/{reference}/poster.jpg": EVERYBODY,
+    "HEAD /v1/assets/{reference}/poster.jpg": EVERYBODY,
+    "GET /v1/assets/{reference}/preview.mp4": EVERYBODY,
+    "HEAD /v1/assets/{reference}/preview.mp4": EVERYBODY,
     "POST /v1/assets/{reference}/renditions/{name}/downloads": ACCOUNT,
     "GET /v1/assets/{reference}/renditions/{name}/download": ACCOUNT,
+    "GET /v1/assets/{reference}/downloads": EDITOR,
+    "GET /v1/account/downloads": ACCOUNT,
+    "GET /v1/assets/{reference}/manifest": ACCOUNT,
+    "GET /v1/collections/{reference}/manifest": ACCOUNT,
+    "PUT /v1/assets/{reference}/captions/{language}": EDITOR,
+    "DELETE /v1/assets/{reference}/captions/{language}": EDITOR,
+    "GET /v1/collections": EVERYBODY,
+    "GET /v1/collections/{reference}": EVERYBODY,
+    "POST /v1/collections": EDITOR,
+    "PATCH /v1/collections/{reference}": EDITOR,
+    "DELETE /v1/collections/{reference}": EDITOR,
+    "PUT /v1/collections/{reference}/assets/{asset_reference}": EDITOR,
+    "DELETE /v1/collections/{reference}/assets/{asset_reference}": EDITOR,
+    "GET /v1/keywords": OPTIONAL,
+    "POST /v1/keywords": EDITOR,
+    "PATCH /v1/keywords/{keyword_id}": EDITOR,
+    "OPTIONS /v1/uploads": EVERYBODY,
+    "POST /v1/uploads": EDITOR,
+    "HEAD /v1/uploads/{upload_id}": EDITOR,
+    "PATCH /v1/uploads/{upload_id}": EDITOR,
+    "DELETE /v1/uploads/{upload_id}": EDITOR,
     "GET /v1/files/{ticket}/{filename}": EVERYBODY,  # the ticket is the credential
     "HEAD /v1/files/{ticket}/{filename}": EVERYBODY,
     "GET /v1/accounts": ADMIN,
@@ -76,6 +136,22 @@ PUBLIC_TO_CACHES = {
     "GET /v1/auth/password-policy",
     "GET /v1/assets",
     "GET /v1/assets/{reference}",
+    "GET /v1/assets/{reference}/related",
+    "GET /v1/assets/{reference}.jsonld",
+    "GET /v1/assets/{reference}.ebucore.xml",
+    "GET /v1/assets/{reference}.ninjs.json",
+    "GET /v1/assets/{reference}.shotlist.vtt",
+    "GET /v1/assets/{reference}.shotlist.otio",
+    "GET /v1/feeds/assets.mrss",
+    "GET /v1/feeds/assets.atom",
+    "GET /v1/feeds/assets.json",
+    "GET /sitemap.xml",
+    "GET /robots.txt",
+    "GET /v1/collections",
+    "GET /v1/assets/{reference}/poster.jpg",
+    "HEAD /v1/assets/{reference}/poster.jpg",
+    "GET /v1/assets/{reference}/preview.mp4",
+    "HEAD /v1/assets/{reference}/preview.mp4",
     "GET /v1/files/{ticket}/{filename}",
     "HEAD /v1/files/{ticket}/{filename}",
     "GET /.well-known/jwks.json",
@@ -89,8 +165,12 @@ ABSENT = "00000000-0000-7000-8000-000000000000"
 PARAMETERS = {
     "reference": "harbour-exercise",
     "name": "hd",
+    "asset_reference": "harbour-exercise",
+    "language": "en",
+    "keyword_id": ABSENT,
     "session_id": ABSENT,
     "account_id": ABSENT,
+    "upload_id": ABSENT,
     "ticket": "forged",
     "filename": "a.mp4",
 }
@@ -113,21 +193,57 @@ def test_matrix_names_every_route_and_no_other(app: FastAPI) -> None:
     assert sorted(routes) == sorted(MATRIX)
 
 
-@pytest.fixture
-async def clients(app: FastAPI, mailbox: Mailbox) -> AsyncIterator[dict[str, Api]]:
-    """A client for each role, on this host."""
+@pytest.fixture(scope="module")
+async def settled(server_url: str, template: str) -> AsyncIterator[OneConnection]:
+    """A database of this module alone, since its transaction stays open between the tests."""
+    async with copied_database(server_url, template) as url:
+        database = Database(url)
+        async with rolled_back(database.engine) as settled:
+            yield settled
+        await database.close()
+
+
+@pytest.fixture(scope="module")
+async def settled_app(
+    settled: OneConnection,
+    keyring: Keyring,
+    hasher: PasswordHasher,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> FastAPI:
+    settings = settings_for(tmp_path_factory.mktemp("roles"))
+    unlimited = settings.model_copy(update={"rate_limits": "off"})
+    app = await running_app(unlimited, settled, keyring, hasher, clock_at_noon())
     await publish_video(app)
-    clients = {role: Api(app, network="127.0.0.1") for role in ROLES}
-    for role in ("member", "editor", "admin"):
-        email = f"{role}@example.org"
-        session = await sign_up(clients["anonymous"], mailbox, email)
-        clients[role].headers.update(bearer(session))
-        async with mailbox.database.transaction() as writing:
-            of_this = update(Account).where(Account.email == email)
-            await writing.execute(of_this.values(role=role))
-    token = clients["admin"].headers["Authorization"]
-    clients["forger"].headers["Authorization"] = token[:-5] + token[-5:].swapcase()
+    return app
+
+
+@pytest.fixture(scope="module")
+async def tokens(settled: OneConnection, settled_app: FastAPI, keyring: Keyring) -> dict[str, str]:
+    """The Authorization header of each role that has one."""
+    tokens: dict[str, str] = {}
+    async with Api(settled_app) as client:
+        for role in ("member", "editor", "admin"):
+            email = f"{role}@example.org"
+            session = await sign_up(client, Mailbox(settled, keyring), email)
+            tokens |= {role: bearer(session)["Authorization"]}
+            async with settled.transaction() as writing:
+                of_this = update(Account).where(Account.email == email)
+                await writing.execute(of_this.values(role=role))
+    token = tokens["admin"]
+    return {**tokens, "forger": token[:-5] + token[-5:].swapcase()}
+
+
+@pytest.fixture
+async def clients(
+    settled: OneConnection, settled_app: FastAPI, tokens: dict[str, str]
+) -> AsyncIterator[dict[str, Api]]:
+    """A client for each role, on this host; what it does to the accounts is undone."""
+    clients = {role: Api(settled_app, network="127.0.0.1") for role in ROLES}
+    for role, token in tokens.items():
+        clients[role].headers["Authorization"] = token
+    savepoint = await settled.connection.begin_nested()
     yield clients
+    await savepoint.rollback()
     for client in clients.values():
         await client.aclose()
 
@@ -153,8 +269,9 @@ async def test_each_role_may_call_what_the_matrix_says(clients: dict[str, Api], 
         if expected == OK:
             assert code_of(response) not in REFUSALS, role
         else:
-            assert code_of(response) == expected, role
-            assert response.status_code == REFUSALS[expected]
+            assert response.status_code == REFUSALS[expected], role
+            if response.request.method != "HEAD":  # whose answers have no body to tell more
+                assert code_of(response) == expected, role
 
 
 @pytest.mark.parametrize("route", sorted(set(MATRIX) - PUBLIC_TO_CACHES))

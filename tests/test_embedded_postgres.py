@@ -7,7 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,27 +18,32 @@ import pytest
 
 from app.adapters import embedded_postgres, postgres_cluster, postgres_home
 from app.adapters.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from tests.folders import folder_for_postgresql
 
 IS_ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not IS_ROOT, reason="needs root")
 Start = Callable[..., EmbeddedPostgres]
 
+PATIENCE = 60  # seconds; the machine may be busy with other tests
+
 # A program that works on the DATA_DIR of its first argument, as the user of its second one, until
 # its standard input ends. All modules are loaded before it becomes somebody else, since the
-# interpreter may lie where only root can read.
+# interpreter may lie where only root can read. From its first line on, it is ready for Ctrl-C,
+# which programs that a shell has put into the background are born to ignore.
 PROGRAM = """
-import importlib.metadata, os, sys
+import importlib.metadata, os, signal, sys
 from pathlib import Path
 from app.adapters import embedded_postgres
 importlib.metadata.version("asyncpg")
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if len(sys.argv) > 2:
     os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
 try:
     server = embedded_postgres.start(Path(sys.argv[1]), durable=False)
 except embedded_postgres.EmbeddedPostgresError as error:
     sys.exit(f"refused: {error}")
-print(server.url(), flush=True)
 try:
+    print(server.url(), flush=True)
     sys.stdin.read()
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -49,10 +54,11 @@ server.stop()
 
 @contextmanager
 def folder_for_everybody() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp()).resolve()
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
+    folder = folder_for_postgresql()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -75,11 +81,19 @@ def new_dir(reachable: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def data_dir() -> Iterator[Path]:
-    """A DATA_DIR whose database exists, and is stopped between tests: making one takes longest."""
+def made_dir() -> Iterator[Path]:
+    """A DATA_DIR whose database exists: making one takes longest."""
     with folder_for_everybody() as folder:
         embedded_postgres.start(folder / "var", durable=False).stop()
         yield folder / "var"
+
+
+@pytest.fixture
+def data_dir(made_dir: Path) -> Iterator[Path]:
+    """The same for all tests; its server is stopped between them, whatever a failed one left."""
+    yield made_dir
+    if is_running(made_dir):
+        embedded_postgres.start(made_dir, durable=False).stop()
 
 
 @pytest.fixture
@@ -112,8 +126,12 @@ def run() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         return programs[-1]
 
     yield running
-    for program in programs:
-        program.communicate(timeout=10)
+    try:
+        for program in programs:
+            program.communicate(timeout=PATIENCE)
+    finally:
+        for program in programs:
+            program.kill()
 
 
 Run = Callable[..., subprocess.Popen[str]]
@@ -121,12 +139,17 @@ Run = Callable[..., subprocess.Popen[str]]
 
 def line_of(program: subprocess.Popen[str]) -> str:
     assert program.stdout is not None
-    return program.stdout.readline().strip()
+    too_late = threading.Timer(PATIENCE, program.kill)
+    too_late.start()
+    try:
+        return program.stdout.readline().strip()
+    finally:
+        too_late.cancel()
 
 
 def query(url: str, sql: str) -> object:
     async def fetch() -> object:
-        connection = await asyncpg.connect(url, timeout=5)
+        connection = await asyncpg.connect(url, timeout=PATIENCE)
         try:
             return await connection.fetchval(sql)
         finally:
@@ -147,6 +170,18 @@ def kill_server(data_dir: Path) -> None:
     os.kill(process_of(data_dir), signal.SIGKILL)
     while postgres_cluster.accepts_connections(data_dir / "postgresql"):
         time.sleep(0.005)
+
+
+@contextmanager
+def lost(data_dir: Path, name: str) -> Iterator[Path]:
+    """Take a part of the cluster away, and bring it back even if the test fails."""
+    part = data_dir / "postgresql/data" / name
+    elsewhere = part.with_name("lost")
+    part.rename(elsewhere)
+    try:
+        yield part
+    finally:
+        elsewhere.rename(part)
 
 
 def modes_above(folder: Path) -> list[tuple[int, int, int]]:
@@ -269,7 +304,7 @@ def test_last_one_out_stops_the_server(data_dir: Path, start: Start, run: Run) -
     assert query(second.url(), "select 1") == 1
     second.stop()
     assert query(first.url(), "select 1") == 1
-    program.communicate(timeout=10)
+    program.communicate(timeout=PATIENCE)
     assert not is_running(data_dir)
 
 
@@ -278,7 +313,7 @@ def test_two_programs_at_once_share_a_new_cluster(new_dir: Path, run: Run) -> No
     urls = {line_of(program) for program in programs}
     assert len(urls) == 1
     for program in programs:
-        program.communicate(timeout=10)
+        program.communicate(timeout=PATIENCE)
         assert program.returncode == 0
     assert not is_running(new_dir)
 
@@ -297,14 +332,15 @@ def test_stale_process_id_that_is_in_use_again_does_no_harm(data_dir: Path, star
     kill_server(data_dir)
     owner = socket_lock.stat()
     changed = {"user": owner.st_uid, "group": owner.st_gid} if IS_ROOT else {}
-    stranger = subprocess.Popen(["sleep", "30"], **changed)  # type: ignore[call-overload]  # noqa: S607
-    for stale in data_dir / "postgresql/data/postmaster.pid", socket_lock:
-        _, _, rest = stale.read_text().partition("\n")
-        stale.write_text(f"{stranger.pid}\n{rest}")
-    assert query(start(data_dir).url(), "select 1") == 1
-    assert stranger.poll() is None
-    stranger.kill()
-    stranger.wait()
+    with subprocess.Popen(["sleep", "600"], **changed) as stranger:  # type: ignore[call-overload]  # noqa: S607
+        try:
+            for stale in data_dir / "postgresql/data/postmaster.pid", socket_lock:
+                _, _, rest = stale.read_text().partition("\n")
+                stale.write_text(f"{stranger.pid}\n{rest}")
+            assert query(start(data_dir).url(), "select 1") == 1
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
 
 
 def test_server_of_a_killed_program_is_taken_over(data_dir: Path, start: Start, run: Run) -> None:
@@ -418,14 +454,14 @@ def test_ordinary_user_runs_it_too(new_dir: Path, run: Run) -> None:
     url = line_of(program)
     assert query(url, "select 1") == 1
     assert (new_dir / "postgresql").stat().st_uid == uid
-    assert program.communicate(timeout=10) == ("", "")
+    assert program.communicate(timeout=PATIENCE) == ("", "")
     assert not is_running(new_dir)
 
 
 @as_root
 def test_folder_of_somebody_else_is_refused_in_one_line(new_dir: Path, run: Run) -> None:
     new_dir.mkdir()
-    _, complaint = run(new_dir, str(pwd.getpwnam("nobody").pw_uid)).communicate(timeout=10)
+    _, complaint = run(new_dir, str(pwd.getpwnam("nobody").pw_uid)).communicate(timeout=PATIENCE)
     assert complaint.startswith("refused: ")
     assert "Permission denied" in complaint
     assert complaint.count("\n") == 1
@@ -465,11 +501,10 @@ def test_data_dir_that_is_a_file_is_refused(reachable: Path) -> None:
 
 
 def test_cluster_of_another_major_version_is_refused(data_dir: Path, start: Start) -> None:
-    version = data_dir / "postgresql/data/PG_VERSION"
-    version.write_text("17\n")
-    with pytest.raises(EmbeddedPostgresError, match=r"PostgreSQL 17, this is PostgreSQL 18"):
-        start(data_dir)
-    version.write_text("18\n")
+    with lost(data_dir, "PG_VERSION") as version:
+        version.write_text("17\n")
+        with pytest.raises(EmbeddedPostgresError, match=r"PostgreSQL 17, this is PostgreSQL 18"):
+            start(data_dir)
 
 
 def test_platform_without_programs_is_told_to_set_a_url(
@@ -481,26 +516,22 @@ def test_platform_without_programs_is_told_to_set_a_url(
 
 
 @pytest.mark.parametrize(
-    ("lost", "reason"), [("pg_wal", "pg_wal"), ("global/pg_control", "could not find the database")]
+    ("name", "reason"), [("pg_wal", "pg_wal"), ("global/pg_control", "could not find the database")]
 )
 def test_failure_to_start_names_its_reason_and_can_be_mended(
-    data_dir: Path, start: Start, lost: str, reason: str
+    data_dir: Path, start: Start, name: str, reason: str
 ) -> None:
-    part = data_dir / "postgresql/data" / lost
-    part.rename(part.with_name("lost"))
-    with pytest.raises(EmbeddedPostgresError, match=f"did not start: .*{reason}"):
+    refused = pytest.raises(EmbeddedPostgresError, match=f"did not start: .*{reason}")
+    with lost(data_dir, name), refused:
         start(data_dir)
-    part.with_name("lost").rename(part)
     assert query(start(data_dir).url(), "select 1") == 1
 
 
 def test_full_disk_is_named(data_dir: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_cluster, "DISK_FULL", 2**62)
-    control = data_dir / "postgresql/data/global/pg_control"
-    control.rename(control.with_name("lost"))
-    with pytest.raises(EmbeddedPostgresError, match="the disk is full"):
+    refused = pytest.raises(EmbeddedPostgresError, match="the disk is full")
+    with lost(data_dir, "global/pg_control"), refused:
         start(data_dir)
-    control.with_name("lost").rename(control)
 
 
 def test_start_waits_for_its_turn(data_dir: Path, start: Start) -> None:

@@ -15,8 +15,8 @@ from app.crypto import Keyring, PasswordHasher
 from app.models import Account
 from tests.helpers import PASSWORD, Clock, Mailbox, login, register, sign_up
 
-ROUNDS = 40
-MEASUREMENTS = 3
+ROUNDS = 25
+MEASUREMENTS = 5
 TOLERANCE = 1.3
 
 # Sends the request about an address that is in question.

@@ -5,7 +5,6 @@ import hashlib
 import os
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -25,8 +24,9 @@ from app.models import Account, OutboxMail
 from app.services.downloads import _ticket
 from tests.conftest import copied_database
 from tests.factories import publish_video
+from tests.folders import folder_for_postgresql
 from tests.helpers import PASSWORD
-from tests.programs import eventually, processes_of, program, run_to_end
+from tests.programs import Program, all_gone, eventually, processes_of, program, run_to_end
 
 # Each starts programs of the project and waits for them.
 pytestmark = pytest.mark.slow
@@ -84,7 +84,7 @@ async def test_terminated_server_finishes_a_slow_download_and_leaves_nothing_beh
 ) -> None:
     with program(tmp_path, "serve", **environment) as serve:
         url = await asyncio.to_thread(serve.wait_until_it_serves)
-        assert len(processes_of(tmp_path)) == 2  # the API and the worker
+        await worker_of(serve, tmp_path)
         received = hashlib.sha256()
         async with (
             httpx.AsyncClient() as client,
@@ -99,7 +99,7 @@ async def test_terminated_server_finishes_a_slow_download_and_leaves_nothing_beh
                 received.update(piece)
         assert received.hexdigest() == hashlib.sha256(CONTENTS).hexdigest()
         assert await asyncio.to_thread(serve.exit_code) == 0
-    assert processes_of(tmp_path) == set()
+    assert all_gone(tmp_path)
     assert "Traceback" not in serve.log.read_text()
 
 
@@ -112,6 +112,16 @@ async def test_worker_leaves_in_order(
         worker.process.send_signal(number)
         assert await asyncio.to_thread(worker.exit_code) == 0
     assert "Traceback" not in worker.log.read_text()
+
+
+async def worker_of(serve: Program, folder: Path) -> int:
+    """The process that the server has started beside itself, and no other."""
+
+    def only_child() -> int | None:
+        others = processes_of(folder) - {serve.pid}
+        return others.pop() if len(others) == 1 else None
+
+    return await asyncio.to_thread(eventually, only_child)
 
 
 async def worker_waits_for_jobs(database: Database) -> None:
@@ -197,19 +207,17 @@ async def test_killed_worker_is_started_again(
 ) -> None:
     with program(tmp_path, "serve", **environment) as serve:
         url = await asyncio.to_thread(serve.wait_until_it_serves)
-        [worker] = processes_of(tmp_path) - {serve.pid}
+        worker = await worker_of(serve, tmp_path)
         os.kill(worker, signal.SIGKILL)
         await register(url, "jane@example.org")
         await sent(database, 1)
-        [successor] = processes_of(tmp_path) - {serve.pid}
-        assert successor != worker
+        assert await worker_of(serve, tmp_path) != worker
 
 
 @pytest.fixture
 def reachable() -> Iterator[Path]:
     """A folder that PostgreSQL's user can enter, unlike tmp_path."""
-    folder = Path(tempfile.mkdtemp(prefix="mma-"))
-    folder.chmod(0o711)
+    folder = folder_for_postgresql()
     yield folder
     shutil.rmtree(folder)
 
@@ -221,14 +229,14 @@ async def test_everything_embedded_stops_with_its_server_and_starts_again(reacha
         assert len(processes_of(reachable)) > 5  # PostgreSQL has many
         await asyncio.to_thread(serve.terminate)
         assert await asyncio.to_thread(serve.exit_code) == 0
-    assert processes_of(reachable) == set()
+    assert all_gone(reachable)
     with program(reachable, "serve") as again:
         url = await asyncio.to_thread(again.wait_until_it_serves)
         async with httpx.AsyncClient(base_url=url) as client:
             body = {"email": "jane@example.org", "password": PASSWORD}
             too_soon = [await client.post("/v1/auth/register", json=body) for _ in range(5)]
         assert too_soon[-1].status_code == 429  # the first registration is still counted
-    assert processes_of(reachable) == set()
+    assert all_gone(reachable)
 
 
 # Settings
