@@ -39,7 +39,7 @@ from benchmarks.rig.load import Outcome, connect, request, run_load
 SECONDS = 2.0
 ROUNDS = 3
 CONNECTIONS = 16
-CLIENTS = 20_000
+CLIENTS = 2_000
 DEEP_PAGE = 4000
 PAGE = "/v1/assets"
 FACETS = "keyword,country,type,language"

@@ -16,6 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.http.headers import RawHeaders, request_fields
 
+# Bytes of X-Forwarded-For.
+_REMEMBERED = 100
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -28,7 +31,8 @@ class TrustedProxies:
 
     def __init__(self, networks: Sequence[Network] = ()) -> None:
         self._trusted = tuple(networks)
-        self._is_trusted = lru_cache(maxsize=1024)(self._is_trusted_uncached)
+        self._is_trusted = lru_cache(maxsize=8192)(self._is_trusted_uncached)
+        self._client_behind = lru_cache(maxsize=8192)(self._client_behind_uncached)
 
     def correct(self, scope: Scope) -> None:
         """Write the true client and scheme into the scope."""
@@ -40,27 +44,30 @@ class TrustedProxies:
     def _correct(self, scope: Scope, peer: Address) -> None:
         fields = request_fields(scope)
         if b"x-forwarded-for" in fields:
-            client = self._client_behind(peer, scope["headers"])
-            scope["client"] = (str(client), 0)  # the client's own port is not forwarded
+            lines = _forwarded_for(scope["headers"])
+            # What a client makes longer than that is not worth the memory.
+            is_short = sum(map(len, lines)) <= _REMEMBERED
+            find = self._client_behind if is_short else self._client_behind_uncached
+            scope["client"] = (find(peer, lines), 0)  # the client's own port is not forwarded
         scheme = fields.get(b"x-forwarded-proto", b"").rpartition(b",")[2].strip()
         if scheme in {b"http", b"https"}:
             scope["scheme"] = scheme.decode()
 
-    def _client_behind(self, peer: Address, headers: RawHeaders) -> Address:
+    def _client_behind_uncached(self, peer: Address, lines: tuple[bytes, ...]) -> str:
         """The first hop from the right that is not one of our proxies.
 
         Each proxy appends the address it saw, so only what a trusted one appended is true:
         everything further left was sent by the client and may say anything.
         """
         client = peer
-        for hop in islice(_from_the_right(headers), MAX_HOPS):
+        for hop in islice(_from_the_right(lines), MAX_HOPS):
             address = parse_address(hop)
             if address is None:
                 break
             client = address
             if not self._is_trusted(address):
                 break
-        return client
+        return str(client)
 
     def _is_trusted_uncached(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
@@ -79,17 +86,20 @@ class ClientAddressMiddleware:
         await self.app(scope, receive, send)
 
 
-def _from_the_right(headers: RawHeaders) -> Iterator[str]:
+def _forwarded_for(headers: RawHeaders) -> tuple[bytes, ...]:
+    return tuple([value for name, value in headers if name == b"x-forwarded-for"])
+
+
+def _from_the_right(lines: Sequence[bytes]) -> Iterator[str]:
     """The members of all X-Forwarded-For lines, which are one list (RFC 9110, 5.3), last first."""
-    for name, value in reversed(headers):
-        if name == b"x-forwarded-for":
-            rest = value.decode("latin-1")
-            while rest:
-                rest, _, member = rest.rpartition(",")
-                yield member.strip()
+    for line in reversed(lines):
+        rest = line.decode("latin-1")
+        while rest:
+            rest, _, member = rest.rpartition(",")
+            yield member.strip()
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def parse_address(text: str) -> Address | None:
     """An address, also as `1.2.3.4:567` or `[2001:db8::1]:567`; None for anything else.
 
