@@ -195,6 +195,8 @@ def _connect_arguments(*, pooled_by_server: bool) -> dict[str, Any]:
     milliseconds = 1000
     arguments["server_settings"] = {
         "application_name": "multimedia-account",
+        # Compiling a statement takes longer than any of ours runs.
+        "jit": "off",
         "statement_timeout": str(STATEMENT_TIMEOUT * milliseconds),
         "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT * milliseconds),
     }

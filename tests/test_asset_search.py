@@ -240,6 +240,19 @@ async def test_relevance_ranks_the_newest_hits_and_says_that_there_are_more(
     assert answer["total"] == {"value": 3, "relation": "gte"}
 
 
+async def test_last_word_that_many_assets_have_is_no_beginning(
+    client: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert policy.COMMON_WORD_ASSETS == 1_000
+    for slug, title in (("one", "Port"), ("two", "Ports"), ("picture", "Portrait")):
+        await publish_story(app, slug, title=title)
+    assert sorted(await found(client, "port")) == ["one", "picture", "two"]
+    assert sorted(await found(client, "port ")) == ["one", "two"]
+    monkeypatch.setattr(policy, "COMMON_WORD_ASSETS", 2)
+    assert sorted(await found(client, "port")) == ["one", "two"]
+    assert await found(client, "portr") == ["picture"]
+
+
 # Snippets
 
 

@@ -22,7 +22,7 @@ from app.services.asset_hits import Filters
 from app.services.asset_pages import Answer
 from app.services.derived_files import DeskView
 from app.services.policy import COUNTED_HITS
-from app.services.search_queries import QueryTooLong
+from app.services.search_reading import QueryTooLong
 
 router = APIRouter(prefix="/v1/assets", tags=["assets"])
 

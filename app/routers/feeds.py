@@ -19,7 +19,7 @@ from app.http.public_answer import page_answer, written_as
 from app.routers.asset_lists import filters_of
 from app.schemas.feeds import FeedQuery
 from app.services import asset_lists
-from app.services.search_queries import QueryTooLong
+from app.services.search_reading import QueryTooLong
 
 router = APIRouter(prefix="/v1/feeds", tags=["feeds"], default_response_class=Response)
 

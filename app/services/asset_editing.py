@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from fractions import Fraction
 from itertools import count
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -13,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from app.errors import AppError, constraint_name
-from app.models import Asset, Rendition
+from app.models import Asset
 from app.services import (
     asset_documents,
     asset_fields,
@@ -22,10 +20,10 @@ from app.services import (
     audit_events,
     collection_items,
     keywords,
+    shotlists,
 )
 from app.services.asset_versions import VersionCheck
 from app.services.context import Editor
-from app.services.timecodes import FrameCount
 
 # What an asset has beside its descriptive fields, in columns and tables of their own.
 _COLUMNS = ("slug", "language", "publish_at", "available_until")
@@ -165,8 +163,7 @@ async def _apply(
     if patch.get("keywords"):
         patch["keywords"] = await keywords.canonical(session, patch["keywords"], now=now)
     if patch.get("shotlist"):
-        clock = await _frame_count(session, asset.id)
-        patch["shotlist"] = asset_fields.timed(patch["shotlist"], clock)
+        patch["shotlist"] = await shotlists.timed(session, asset.id, patch["shotlist"])
     merged = asset_fields.merge(asset.fields, patch)
     asset_fields.check_merged(merged)
     for name in patch:
@@ -202,19 +199,6 @@ def _set_columns(asset: Asset, patch: dict[str, Any], *, now: datetime) -> dict[
                 asset.state = "draft"
             changes[name] = {"before": _plain(before), "after": _plain(after)}
     return changes
-
-
-async def _frame_count(session: AsyncSession, asset_id: UUID) -> FrameCount:
-    """The frame rate of the asset's own file, as soon as there is one."""
-    files = select(Rendition.technical).where(
-        Rendition.asset_id == asset_id, Rendition.state == "ready"
-    )
-    for technical in await session.scalars(files.order_by(Rendition.id)):
-        rate = (technical.get("video") or {}).get("frame_rate")
-        if rate:
-            start = technical.get("start_timecode")
-            return FrameCount(Fraction(rate["num"], rate["den"]), start)
-    return FrameCount()
 
 
 async def _free_slug(session: AsyncSession, title: str) -> str:

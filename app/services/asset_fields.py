@@ -1,13 +1,11 @@
 """The descriptive fields of an asset: merging patches, and what no single field can check."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from app.errors import FieldError, InvalidInput
-from app.services import timecodes
 from app.services.folding import fold
-from app.services.timecodes import FrameCount
 
 SLUG_MAX_LENGTH = 100
 # Objects in which a patch changes single members; all else is replaced whole.
@@ -48,11 +46,6 @@ def check_merged(fields: Mapping[str, Any]) -> None:
         raise invalid("/filmed_to", "ends_before_it_starts", "This is before filmed_from")
 
 
-def timed(shots: Sequence[Mapping[str, Any]], clock: FrameCount) -> list[dict[str, Any]]:
-    """A shotlist in which each shot has its number, and its times in both forms."""
-    return [_timed(shot, position, clock) for position, shot in enumerate(shots)]
-
-
 def slug_of(title: str) -> str:
     """An address for people; empty where a title has neither Latin letters nor digits."""
     words = re.sub(r"[^a-z0-9]+", "-", fold(title)).strip("-")
@@ -71,20 +64,3 @@ def _merge_objects(value: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[s
         else:
             merged[name] = member
     return {name: member for name, member in merged.items() if member not in (None, {})}
-
-
-def _timed(shot: Mapping[str, Any], position: int, clock: FrameCount) -> dict[str, Any]:
-    timed = {**shot, "number": shot["number"] or position + 1}
-    for timecode, milliseconds in (("timecode_in", "start_ms"), ("timecode_out", "end_ms")):
-        try:
-            if timed[milliseconds] is None and timed[timecode] is not None:
-                timed[milliseconds] = timecodes.to_ms(timed[timecode], clock)
-            elif timed[timecode] is None and timed[milliseconds] is not None:
-                timed[timecode] = timecodes.from_ms(timed[milliseconds], clock)
-        except ValueError as error:
-            pointer = f"/shotlist/{position}/{timecode}"
-            raise invalid(pointer, "invalid_timecode", f"This {error}") from None
-    if timed["end_ms"] is not None and timed["end_ms"] < timed["start_ms"]:
-        pointer = f"/shotlist/{position}"
-        raise invalid(pointer, "ends_before_it_starts", "This shot ends before it starts")
-    return timed

@@ -105,6 +105,18 @@ def newest_hits(
     """  # noqa: S608  # of constants and numbered parameters
 
 
+def hits_of_words(condition: str, statement: Statement) -> str:
+    """SQL that gives an empty row for each hit of a text search, the newer periods' first."""
+    wanted = statement.parameter(condition, "tsquery")
+    return f"""
+        SELECT FROM ({_periods(statement, None, None, "DESC")}) AS period
+         CROSS JOIN LATERAL (
+            SELECT FROM asset_search AS s
+             WHERE s.terms && period.months AND s.vector @@ (SELECT {wanted}) OFFSET 0
+         ) AS hit
+    """  # noqa: S608  # of constants and numbered parameters
+
+
 def _hits_by_period(
     filters: Filters,
     query: SearchQuery | None,

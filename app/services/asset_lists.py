@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from app.services import policy, search_queries
+from app.services import policy, search_reading
 from app.services.asset_hits import Filters, counted_term
 from app.services.asset_rows import Sort, Wanted, are_all_found, count_hits, fetch_rows
+from app.services.search_queries import SearchQuery
 
 # The sort keys and the total that a page ends with, as a cursor keeps them.
 Position = Sequence[str | int | None]
@@ -29,6 +30,8 @@ class Page:
     # Behind the last document; None on the last page.
     last: Position | None
     updated_at: datetime | None
+    # What `q` was read as.
+    query: SearchQuery | None
 
 
 async def list_page(
@@ -44,9 +47,9 @@ async def list_page(
     Relevance ranks the newest 10,000 hits; without `q` it is the order of publication. Raises
     `QueryTooLong`.
     """
-    query = await search_queries.read(reader, filters.q) if filters.q else None
+    query = await search_reading.read(reader, filters.q) if filters.q else None
     if query is not None and not query.condition:
-        return Page((), 0, total_is_exact=True, last=None, updated_at=None)
+        return Page((), 0, total_is_exact=True, last=None, updated_at=None, query=query)
     if query is None and sort == "relevance":
         sort = None
     wanted = Wanted(filters, query, sort or ("relevance" if query else "-published_at"), limit)
@@ -65,6 +68,7 @@ async def _page(reader: Reader, wanted: Wanted) -> Page:
         total_is_exact=await _is_exact(reader, wanted, total),
         last=_position(wanted.keys, shown[-1], total) if len(rows) > len(shown) else None,
         updated_at=max((row["changed_at"] for row in shown), default=None),
+        query=wanted.query,
     )
 
 

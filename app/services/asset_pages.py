@@ -41,10 +41,12 @@ async def find(
     items = page.documents
     if fields:
         items = [_cut(document, fields) for document in items]
-    if filters.q:
-        found = await search_snippets.find(reader, filters.q, page.documents)
+    if page.query is not None:
+        found = await search_snippets.find(reader, page.query, page.documents)
         items = [_with_matches(*each) for each in zip(items, found, strict=True)]
-    counted = await asset_facets.count(reader, filters, facets) if facets else None
+    counted = None
+    if facets:
+        counted = await asset_facets.count(reader, filters, page.query, facets)
     return Answer(items, page, counted)
 
 

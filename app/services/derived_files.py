@@ -156,16 +156,12 @@ def with_signed_addresses(
     """The desk's document of an asset that is not public yet, with addresses that work already."""
     if document["status"] not in {"draft", "scheduled"}:
         return document
-    asset_id = UUID(document["id"])
-    signed: dict[str, Any] = {
-        purpose: {
-            **document[purpose],
-            "url": signed_url(asset_id, purpose, keyring=keyring, now=now),
-        }
-        for purpose in FILE_NAMES
-        if document[purpose] is not None
-    }
-    return {**document, **signed}
+    shown = dict(document)
+    for purpose in FILE_NAMES:
+        if document[purpose] is not None:
+            url = signed_url(UUID(document["id"]), purpose, keyring=keyring, now=now)
+            shown[purpose] = {**document[purpose], "url": url}
+    return shown
 
 
 def _is_signed(

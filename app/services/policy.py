@@ -120,6 +120,8 @@ PHRASE_CANDIDATES = 5_000
 QUERY_MAX_LENGTH = 200
 # Shorter ones stand for too many words to be completed.
 COMPLETED_WORD_MIN_LENGTH = 3
+# A last word that so many assets have is not taken for the beginning of others.
+COMMON_WORD_ASSETS = 1_000
 FACET_VALUES = 50
 MAX_FACETS = 10
 # A sort key must fit into a cursor.

@@ -16,6 +16,7 @@ from app.services import (
     asset_relations,
     asset_rendering,
     asset_versions,
+    shotlists,
     stored_objects,
 )
 from app.services.asset_editing import AssetPublished, audit
@@ -110,9 +111,10 @@ async def files_changed(
     A draft keeps its version, so that processing does not get in the way of who is writing.
     """
     asset = await asset_versions.lock(session, asset_id)
+    changes = await shotlists.count_by_file(session, asset)
     if asset.state == "published":
         await asset_versions.record_change(
-            session, asset, kind="files", account_id=account_id, now=now
+            session, asset, kind="files", changes=changes, account_id=account_id, now=now
         )
 
 

@@ -11,20 +11,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.errors import InvalidInput
 from app.services import policy
 from app.services.search_words import words
 
 
 class Reader(Protocol):
     async def fetch(self, query: str, *args: Any) -> Sequence[Any]: ...
-
-
-class QueryTooLong(InvalidInput):
-    code, title = "query_too_long", "Search for 200 characters at most"
-
-    def __init__(self) -> None:
-        super().__init__(errors=[{"pointer": "/q", "code": self.code, "message": f"{self.title}"}])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +50,6 @@ class SearchQuery:
     # What to mark in texts: these stems, and words that begin like these.
     stems: frozenset[str]
     beginnings: frozenset[str]
-
-
-async def read(reader: Reader, q: str) -> SearchQuery:
-    """Raises `QueryTooLong`; whatever else is typed is a query, if one that finds nothing."""
-    if len(q.strip()) > policy.QUERY_MAX_LENGTH:
-        raise QueryTooLong
-    parsed = parse(q)
-    asked = {word for terms in parsed for term in terms for word in term.words}
-    return compose(parsed, await stem(reader, asked))
 
 
 async def stem(reader: Reader, asked: Collection[str]) -> dict[str, dict[str, str | None]]:
@@ -116,9 +99,9 @@ def compose(parsed: Parsed, stems: Stems) -> SearchQuery:
     condition = " | ".join(filter(None, (_all(terms, stems, loosely=True) for terms in parsed)))
     exact = " | ".join(filter(None, (_all(terms, stems, loosely=False) for terms in parsed)))
     shown = [term for terms in parsed for term in terms if not term.negated]
-    found = {lexeme for term in shown for word in term.words for lexeme in _lexemes(word, stems)}
+    found = {lexeme for term in shown for word in term.words for lexeme in lexemes_of(word, stems)}
     beginnings = {term.words[-1] for term in shown if term.unfinished}
-    ranked = [*map(_quoted, sorted(found)), *(f"{_quoted(each)}:*" for each in sorted(beginnings))]
+    ranked = [*map(quoted, sorted(found)), *(f"{quoted(each)}:*" for each in sorted(beginnings))]
     return SearchQuery(
         condition=condition,
         exact=exact if exact != condition else None,
@@ -134,7 +117,7 @@ def _all(terms: Sequence[Term], stems: Stems, *, loosely: bool) -> str:
     excluded = {term: found for term in terms if term.negated and (found := _negation(term, stems))}
     if excluded and not shown:
         # What every text has: for exclusions alone, the whole index would be read.
-        shown = [_any(map(_mark, stems))]
+        shown = [any_of(map(_mark, stems))]
     left_out = [found for term, found in excluded.items() if not loosely or len(term.words) == 1]
     asked = " & ".join(filter(None, [*shown, _evidence(terms, stems), *left_out]))
     return _DISTANCE.sub("&", asked) if loosely else asked
@@ -147,7 +130,7 @@ def _term(term: Term, stems: Stems) -> str:
     if len(term.words) > 1:
         return _phrase(term, stems)
     found = _alternatives(term, stems)
-    return _any([*found, *_silent(term, stems)]) if found else ""
+    return any_of([*found, *_silent(term, stems)]) if found else ""
 
 
 def _silent(term: Term, stems: Stems) -> list[str]:
@@ -160,12 +143,12 @@ def _evidence(terms: Iterable[Term], stems: Stems) -> str:
     shown = [term for term in terms if not term.negated]
     if not shown or any(len(term.words) > 1 or not _silent(term, stems) for term in shown):
         return ""
-    return _any([each for term in shown for each in _alternatives(term, stems)])
+    return any_of([each for term in shown for each in _alternatives(term, stems)])
 
 
 def _negation(term: Term, stems: Stems) -> str:
     """The term in no language: what a language does not index is in none of its texts."""
-    excluded = _phrase(term, stems) if len(term.words) > 1 else _any(_alternatives(term, stems))
+    excluded = _phrase(term, stems) if len(term.words) > 1 else any_of(_alternatives(term, stems))
     return f"!{excluded}" if excluded else ""
 
 
@@ -178,7 +161,7 @@ def _phrase(term: Term, stems: Stems) -> str:
             by_phrase.setdefault(phrase, []).append(_mark(name))
     if len(by_phrase) == 1 and len(*by_phrase.values()) == len(stems):
         return next(iter(by_phrase))
-    return _any([f"({_any(marks)} & {phrase})" for phrase, marks in by_phrase.items()])
+    return any_of([f"({any_of(marks)} & {phrase})" for phrase, marks in by_phrase.items()])
 
 
 def _phrase_in(term: Term, known: Mapping[str, str | None]) -> str:
@@ -188,35 +171,35 @@ def _phrase_in(term: Term, known: Mapping[str, str | None]) -> str:
         distance += 1
         if lexeme is None:
             continue
-        alternatives = [_quoted(lexeme)]
+        alternatives = [quoted(lexeme)]
         if term.unfinished and position == len(term.words) - 1:
-            alternatives.append(f"{_quoted(word)}:*")
+            alternatives.append(f"{quoted(word)}:*")
         operator = f" <{distance}> " if phrase else ""
-        phrase, distance = f"{phrase}{operator}{_any(alternatives)}", 0
+        phrase, distance = f"{phrase}{operator}{any_of(alternatives)}", 0
     return f"({phrase})" if phrase else ""
 
 
 def _alternatives(term: Term, stems: Stems) -> list[str]:
     """All that stands for a word in some language."""
     [word] = term.words
-    beginning = [f"{_quoted(word)}:*"] if term.unfinished else []
-    return [*map(_quoted, _lexemes(word, stems)), *beginning]
+    beginning = [f"{quoted(word)}:*"] if term.unfinished else []
+    return [*map(quoted, lexemes_of(word, stems)), *beginning]
 
 
-def _lexemes(word: str, stems: Stems) -> list[str]:
+def lexemes_of(word: str, stems: Stems) -> list[str]:
     return sorted({lexeme for known in stems.values() if (lexeme := known.get(word)) is not None})
 
 
 def _mark(name: str) -> str:
     """What the vectors of assets with a text of this configuration have (`asset_search`)."""
-    return _quoted(f"={name}")
+    return quoted(f"={name}")
 
 
-def _any(alternatives: Iterable[str]) -> str:
+def any_of(alternatives: Iterable[str]) -> str:
     each = list(alternatives)
     return f"({' | '.join(each)})" if len(each) > 1 else "".join(each)
 
 
-def _quoted(lexeme: str) -> str:
+def quoted(lexeme: str) -> str:
     doubled = lexeme.replace("\\", "\\\\").replace("'", "''")
     return f"'{doubled}'"

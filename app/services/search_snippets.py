@@ -27,13 +27,12 @@ class Reader(Protocol):
     async def fetch(self, query: str, *args: Any) -> Sequence[Any]: ...
 
 
-async def find(reader: Reader, q: str, documents: Sequence[str]) -> list[list[Match]]:
+async def find(reader: Reader, query: SearchQuery, documents: Sequence[str]) -> list[list[Match]]:
     """For each document (JSON text) that a search has found, its best passages.
 
     A snippet is HTML in which `<mark>` is the only element. Stems that differ from the word's first
     two letters are found all the same, but not shown.
     """
-    query = await search_queries.read(reader, q)
     parsed = [json.loads(document) for document in documents]
     captions = await _captions(reader, parsed)
     pattern = _pattern(query)
