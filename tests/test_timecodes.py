@@ -33,10 +33,19 @@ def test_timecode_in_milliseconds(timecode: str, clock: FrameCount, milliseconds
 
 
 @pytest.mark.parametrize(
-    "timecode", ["", "7", "00:60:00", "00:00:00:25", "1:00:00:00", "00:00:00:00:00", "٠٠:٠٠"]
+    "timecode",
+    [
+        "",
+        "7",
+        "00:60:00",
+        "00:00:00:25",
+        "1:00:00:00",
+        "00:00:00:00:00",
+        "\u0660\u0660:\u0660\u0660",
+    ],
 )
 def test_what_is_no_timecode_is_refused(timecode: str) -> None:
-    with pytest.raises(ValueError, match="timecode|frame number"):
+    with pytest.raises(ValueError, match=r"timecode|frame number"):
         to_ms(timecode, PAL)
 
 
