@@ -120,6 +120,8 @@ async def test_public_path_is_open_to_all_without_credentials(origin: str) -> No
     response = await call("GET", "/public/feed", origin=origin)
     assert cors_headers(response) == {"allow-origin": "*", "expose-headers": EXPOSED}
     assert response.headers["vary"] == "Accept"
+    # Without it no browser shows the answer in an <img> or a <video> of another site.
+    assert response.headers["cross-origin-resource-policy"] == "cross-origin"
 
 
 async def test_no_path_is_public_and_no_origin_listed_unless_told() -> None:

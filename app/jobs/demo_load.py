@@ -10,8 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, fields
+from multiprocessing import active_children, get_context, parent_process
 from multiprocessing import connection as pipes
-from multiprocessing import get_context, parent_process
 from operator import attrgetter
 from threading import Thread
 from typing import TypeAlias
@@ -33,6 +33,7 @@ _ROW_COLUMNS = (
     " duration_ms int, height int, terms text[], labels text[], head text[], rest text[]"
 )
 _row_values = attrgetter(*(column.name for column in fields(SearchRow)))
+_BLOCK_SECONDS = 120  # it needs two of them
 _ADVISORY_LOCK = 7_301_944_881_203
 
 
@@ -127,12 +128,14 @@ async def _load_blocks(
             for done, block in enumerate(asyncio.as_completed(loading), start=1):
                 terms.add(await block)
                 on_progress(min(done * BLOCK, catalogue.size))
-        except BrokenProcessPool:
-            raise ChildProcessError("a process that filled the catalogue has died") from None
-        finally:
-            for each in loading:
-                each.cancel()
+        except BaseException as error:
+            # They may wait for ever, for a database that has gone.
+            for child in active_children():
+                child.kill()
             await asyncio.gather(*loading, return_exceptions=True)
+            if isinstance(error, BrokenProcessPool):
+                raise ChildProcessError("a process that filled the catalogue died") from None
+            raise
     return terms
 
 
@@ -151,7 +154,7 @@ _loaders: list[_Loader] = []  # one, in such a process
 def _become_loader(url: str, catalogue: DemoCatalogue) -> None:
     # A block has no cycles, and looking for some takes a third of the time.
     gc.disable()
-    # Ctrl-C is for the parent, which lets the block in hand be finished.
+    # Ctrl-C is for the parent, which ends these.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     runner = asyncio.Runner()
@@ -174,7 +177,8 @@ def _load_block(number: int) -> Terms:
 
 async def _copy_block(connection: Connection, made: Sequence[DemoAsset]) -> Terms:
     """Add assets in one transaction; their search rows to those that wait."""
-    async with connection.transaction():
+    # A COPY does not notice that the database has gone (asyncpg 0.32).
+    async with asyncio.timeout(_BLOCK_SECONDS), connection.transaction():
         for table in asset_tables(made):
             await connection.copy_records_to_table(
                 table.table, columns=table.columns, records=table.rows
@@ -231,6 +235,8 @@ async def _discard(connection: Connection) -> None:
     if await connection.fetchval("SELECT to_regclass($1)", _STAGING) is None:
         return
     async with connection.transaction():
+        # A block may still be about to be committed.
+        await connection.execute(f"LOCK TABLE {_STAGING}")
         await connection.execute(
             "DELETE FROM asset WHERE state = 'published'"
             " AND NOT EXISTS (SELECT FROM asset_search WHERE asset_id = asset.id)"

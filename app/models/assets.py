@@ -46,9 +46,7 @@ class Asset(Identified, Base):
         CheckConstraint("state <> 'scheduled' OR publish_at IS NOT NULL", name="scheduled"),
         CheckConstraint("(state = 'published') = (document IS NOT NULL)", name="document"),
         Index("ix_asset_state_updated_at", "state", "updated_at", "id"),
-        Index(
-            "ix_asset_publish_at", "publish_at", postgresql_where=text("state = 'scheduled'")
-        ),
+        Index("ix_asset_publish_at", "publish_at", postgresql_where=text("state = 'scheduled'")),
         Index(
             "ix_asset_available_until",
             "available_until",
