@@ -147,6 +147,11 @@ def test_catalogue_has_as_many_assets_as_were_asked_for(size: int, blocks: list[
     assert len({each.asset.id for block in made for each in block}) == size
 
 
+def test_a_million_assets_are_spread_over_ten_years() -> None:
+    *_, oldest = catalogue_of(1_000_000).block(999)
+    assert oldest.asset.published_at.date().isoformat() == "2016-11-01"
+
+
 async def test_assets_are_the_same_whoever_makes_them(large: Database) -> None:
     rows = await large.reader.fetch("SELECT id, document FROM asset")
     stored = {row["id"]: json.loads(row["document"]) for row in rows}

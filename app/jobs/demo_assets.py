@@ -145,7 +145,7 @@ class DemoCatalogue:
 
     def _asset(self, index: int, random: Random, older: Sequence[DemoAsset]) -> DemoAsset:
         words = AssetWords(random)
-        at = NEWEST - YEARS * index / self.size
+        at = NEWEST - YEARS * (index / self.size)
         kind = random.choice(_TYPES)
         asset = AssetRecord(
             id=sortable_id(at, index),
