@@ -148,7 +148,7 @@ def test_catalogue_has_as_many_assets_as_were_asked_for(size: int, blocks: list[
 
 
 def test_a_million_assets_are_spread_over_ten_years() -> None:
-    *_, oldest = catalogue_of(1_000_000).block(999)
+    oldest, *_ = catalogue_of(1_000_000).block(999)
     assert oldest.asset.published_at.date().isoformat() == "2016-11-01"
 
 
