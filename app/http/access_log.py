@@ -6,10 +6,11 @@ from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from app.http.client_address import log_network
 from app.http.metrics import UNMATCHED, in_flight, observe_request
-from app.log import log_quickly
+from app.log import json_line_writer, json_text, now_text
 
 log = structlog.get_logger(__name__)
 
@@ -58,16 +59,24 @@ def record(scope: Scope, status: int, size: int, seconds: float) -> None:
     observe_request(scope["method"], route or UNMATCHED, status, seconds)
     if scope["path"] in QUIET_PATHS and status < 400:  # noqa: PLR2004  # a success
         return
-    client = scope.get("client")
-    fields = {
-        "method": scope["method"],
-        **({"route": route} if route else {"path": _harmless(scope["path"])}),
-        "status": status,
-        "duration_ms": round(seconds * 1000, 1),
-        "bytes": size,
-        "client": log_network(client[0]) if client else "unknown",
-    }
-    log_quickly(log, "request", fields, request_id=scope.get("state", {}).get("request_id"))
+    request_id = scope.get("state", {}).get("request_id", "")
+    method = scope["method"]
+    kind, place = ("route", route) if route else ("path", _harmless(scope["path"]))
+    duration_ms = round(seconds * 1000, 1)
+    client = log_network(scope["client"][0]) if scope.get("client") else "unknown"
+    write_line = json_line_writer()
+    if write_line is None:
+        with bound_contextvars(request_id=request_id):
+            event = {kind: place, "status": status, "duration_ms": duration_ms, "bytes": size}
+            log.info("request", method=method, **event, client=client)
+        return
+    # What the processors would make of it, for a quarter of what they cost.
+    write_line(
+        f'{{"request_id": "{request_id}", "method": {json_text(method)}, '
+        f'"{kind}": {json_text(place)}, "status": {status}, "duration_ms": {duration_ms}, '
+        f'"bytes": {size}, "client": "{client}", "event": "request", "level": "info", '
+        f'"timestamp": "{now_text()}"}}\n'
+    )
 
 
 def route_template(scope: Scope) -> str | None:

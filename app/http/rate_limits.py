@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from math import ceil
-from typing import NamedTuple
 from zlib import crc32
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -47,7 +46,8 @@ def _is_auth(scope: Scope) -> bool:
     return scope["method"] == "POST" and path.startswith(_AUTH_PREFIXES)
 
 
-@dataclass(frozen=True, slots=True)
+# Equal only to itself: it is looked up for each request, and a hash of all fields takes longer.
+@dataclass(frozen=True, slots=True, eq=False)
 class RateLimitPolicy:
     """At most `quota` of the requests it applies to, per client network and `window` seconds."""
 
@@ -64,10 +64,8 @@ DEFAULT_POLICIES = (
 )
 
 
-class _Usage(NamedTuple):
-    policy: RateLimitPolicy
-    used: int
-    seconds_left: int
+# A policy, how often it was used, and how many seconds are left of its window.
+_Usage = tuple[RateLimitPolicy, int, int]
 
 
 class RateLimiter:
@@ -93,8 +91,7 @@ class RateLimiter:
             return []
         usages = await self._usages(scope, self._counters)
         fields = _fields(usages)
-        exceeded = [each.seconds_left for each in usages if each.used > each.policy.quota]
-        if exceeded:
+        if exceeded := [left for policy, used, left in usages if used > policy.quota]:
             headers = {name.decode(): value.decode() for name, value in fields}
             raise RateLimited(retry_after=timedelta(seconds=max(exceeded)), headers=headers)
         return fields
@@ -110,7 +107,7 @@ class RateLimiter:
                 key = f"{policy.name}/{network}/{int(window)}"
                 count = await counters.increment(key, policy.window)
                 if count is not None:
-                    usages.append(_Usage(policy, count, ceil(policy.window - passed)))
+                    usages.append((policy, count, ceil(policy.window - passed)))
         return usages
 
 
@@ -154,7 +151,7 @@ def _fields(usages: Sequence[_Usage]) -> RawHeaders:
         f'"{policy.name}";r={max(0, policy.quota - used)};t={seconds}'
         for policy, used, seconds in usages
     ]
-    quotas = _quotas(*[usage.policy for usage in usages])
+    quotas = _quotas(*[policy for policy, _, _ in usages])
     return [(b"ratelimit", ", ".join(remaining).encode()), (b"ratelimit-policy", quotas)]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from app.deps import AddressesDep, ReaderDep
+from app.deps import AddressesDep, PublicReaderDep
 from app.errors import NotFound
 from app.formats import webvtt
 from app.formats.asset_formats import (
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1/assets", tags=["assets"], default_response_class=
 Answer = Callable[[str, AssetFormat], Awaitable[Response]]
 
 
-async def get_answer(request: Request, reader: ReaderDep, addresses: AddressesDep) -> Answer:
+async def get_answer(request: Request, reader: PublicReaderDep, addresses: AddressesDep) -> Answer:
     """All that the formats have in common."""
 
     async def answer(reference: str, wanted: AssetFormat) -> Response:
@@ -84,7 +84,7 @@ async def get_shotlist_as_timeline(reference: Reference, answer: AnswerDep) -> R
 @router.get("/{reference}.captions.{language}.vtt", responses=_responses(webvtt.MEDIA_TYPE))
 async def get_captions(
     request: Request,
-    reader: ReaderDep,
+    reader: PublicReaderDep,
     reference: Reference,
     language: Annotated[str, Path(max_length=40, description="A language of the captions")],
 ) -> Response:

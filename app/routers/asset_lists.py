@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.crypto import InvalidToken
-from app.deps import DeploymentDep, DeskViewDep, Now, ReaderDep, Transactions, get_account
+from app.deps import DeploymentDep, DeskViewDep, Now, PublicReaderDep, Transactions, get_account
 from app.errors import Forbidden, InvalidInput, LoginRequired
 from app.http.openapi import refusals
 from app.http.pager import Pager
@@ -41,7 +41,7 @@ _DESK_PARAMETERS = frozenset({"status", "type", "language", "limit", "cursor"})
 )
 async def list_assets(
     request: Request,
-    reader: ReaderDep,
+    reader: PublicReaderDep,
     transactions: Transactions,
     deployment: DeploymentDep,
     view: DeskViewDep,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.crypto import InvalidToken
-from app.deps import AddressesDep, DeskViewDep, OptionalCaller, ReaderDep, Transactions
+from app.deps import AddressesDep, DeskViewDep, OptionalCaller, PublicReaderDep, Transactions
 from app.errors import NotFound
 from app.http import conditional
 from app.http.accept import NotAcceptable
@@ -34,7 +34,7 @@ Reference = Annotated[str, Path(max_length=200, description="The asset's id or s
 async def get_asset(
     request: Request,
     caller: OptionalCaller,
-    reader: ReaderDep,
+    reader: PublicReaderDep,
     addresses: AddressesDep,
     transactions: Transactions,
     view: DeskViewDep,
@@ -57,7 +57,7 @@ async def get_asset(
 
 
 @router.get("/{reference}/related", response_model=RelatedList, responses=refusals(NotFound))
-async def list_related(request: Request, reader: ReaderDep, reference: Reference) -> Response:
+async def list_related(request: Request, reader: PublicReaderDep, reference: Reference) -> Response:
     """Up to twenty assets: those an editor tied to it, then those of its series and events."""
     documents = await assets.list_related(reader, reference)
     body = f'{{"items":[{",".join(documents)}]}}'.encode()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from app.deps import AddressesDep, DeploymentDep, ReaderDep
+from app.deps import AddressesDep, DeploymentDep, PublicReaderDep
 from app.formats import atom, json_feed, mrss
 from app.formats.addresses import Addresses
 from app.formats.feed import Feed
@@ -41,7 +41,7 @@ class FoundFeed:
 
 async def find_feed(
     request: Request,
-    reader: ReaderDep,
+    reader: PublicReaderDep,
     addresses: AddressesDep,
     deployment: DeploymentDep,
     query: Annotated[FeedQuery, Query()],

@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.deps import AddressesDep, ReaderDep
+from app.deps import AddressesDep, PublicReaderDep
 from app.errors import AppError, NotFound
 from app.formats import oembed
 from app.formats.oembed import OembedFormat
@@ -35,7 +35,7 @@ class FormatNotImplemented(AppError):
 )
 async def get_oembed(
     request: Request,
-    reader: ReaderDep,
+    reader: PublicReaderDep,
     addresses: AddressesDep,
     url: Annotated[str, Query(description="Of an asset's page or of its document")],
     format: str = "json",  # noqa: A002  # the specification's name

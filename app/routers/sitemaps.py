@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from app.deps import AddressesDep, ReaderDep
+from app.deps import AddressesDep, PublicReaderDep
 from app.formats import sitemap
 from app.http.public_answer import page_answer, written_as
 from app.services import sitemaps
@@ -24,7 +24,9 @@ Sitemap: {sitemap}
 
 
 @router.get("/sitemap.xml", responses=written_as(sitemap.MEDIA_TYPE))
-async def get_sitemap(request: Request, reader: ReaderDep, addresses: AddressesDep) -> Response:
+async def get_sitemap(
+    request: Request, reader: PublicReaderDep, addresses: AddressesDep
+) -> Response:
     """The index: the sitemaps that together name every published asset."""
     starts = await sitemaps.first_ids(reader)
     pages = (addresses.absolute(f"{_PAGE_PATH}?first={start}") for start in starts)
@@ -34,7 +36,7 @@ async def get_sitemap(request: Request, reader: ReaderDep, addresses: AddressesD
 @router.get(_PAGE_PATH, responses=written_as(sitemap.MEDIA_TYPE))
 async def get_sitemap_of_assets(
     request: Request,
-    reader: ReaderDep,
+    reader: PublicReaderDep,
     addresses: AddressesDep,
     first: Annotated[UUID, Query(description="The asset that it begins with")],
 ) -> Response:
