@@ -16,8 +16,8 @@ from uuid import UUID
 from app.services import policy, search_queries
 from app.services.folding import fold
 from app.services.search_queries import SearchQuery, Stems
-from app.services.search_texts import caption_cues
 from app.services.search_words import LETTER, WORD
+from app.services.webvtt import cues
 
 # A member of `matches`: field, snippet, and where it is known the language and the time.
 Match = dict[str, Any]
@@ -113,7 +113,7 @@ async def _captions(
     captioned = [UUID(document["id"]) for document in documents if document["captions"]]
     passages = defaultdict(list)
     for row in await reader.fetch(_CAPTIONS, captioned) if captioned else ():
-        for start_ms, text in caption_cues(row["webvtt"]):
+        for start_ms, _, text in cues(row["webvtt"]):
             more = {"language": row["language"], "start_ms": start_ms}
             passages[str(row["asset_id"])].append(
                 _Passage("captions", " ".join(text.split()), more)

@@ -1,6 +1,5 @@
 """What of a public document goes into its search row: terms, sort keys, and texts by weight."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from uuid import UUID
 from app.services import policy
 from app.services.folding import fold
 from app.services.search_words import SIMPLE, configuration, words
+from app.services.webvtt import cues
 
 # The language and the WebVTT of each caption of an asset.
 Captions = Sequence[tuple[str, str]]
@@ -57,20 +57,6 @@ def search_row(document: Mapping[str, Any], captions: Captions) -> SearchRow:
         head=list(_head(texts)),
         rest=list(_rest(texts)),
     )
-
-
-def caption_cues(webvtt: str) -> Iterator[tuple[int, str]]:
-    """When each caption starts, in milliseconds, and what it says, without mark-up."""
-    for hours, minutes, seconds, milliseconds, text in _CUE.findall(webvtt.replace("\r", "")):
-        start = (int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)
-        yield start * 1000 + int(milliseconds), _MARKUP.sub("", text)
-
-
-# WebVTT, section 4.1: a timing line, then lines up to an empty one.
-_CUE = re.compile(
-    r"^(?:(\d{2,}):)?(\d\d):(\d\d)\.(\d{3})[ \t]+-->[^\n]*\n((?:[^\n]+(?:\n|\Z))*)", re.MULTILINE
-)
-_MARKUP = re.compile(r"<[^>]*>")
 
 
 def _terms(document: Mapping[str, Any]) -> dict[str, str]:
@@ -157,7 +143,7 @@ def _parts(document: Mapping[str, Any], captions: Captions) -> Iterator[tuple[st
     for name in _names(document):
         yield language, "B", name
     for caption_language, webvtt in captions:
-        said = " ".join(text for _, text in caption_cues(webvtt))
+        said = " ".join(text for _, _, text in cues(webvtt))
         yield caption_language, "D", said
 
 
