@@ -31,7 +31,7 @@ from app.migrate import head_revision, migrate
 from app.services import signing_keys
 from app.settings import Settings
 from tests.folders import folder_for_postgresql
-from tests.helpers import Api, Clock, Mailbox
+from tests.helpers import Api, Clock, Mailbox, bearer, make_editor, sign_up
 
 TEMPLATE = "template_migrated"
 URL_VARIABLE = "TEST_POSTGRES_URL"  # of the server, with "DATABASE" for a name
@@ -242,6 +242,16 @@ async def app(
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with Api(app) as client:
         yield client
+
+
+@pytest.fixture
+async def desk(app: FastAPI, mailbox: Mailbox, database: Database) -> AsyncIterator[Api]:
+    """A client that is logged in as an editor."""
+    async with Api(app) as desk:
+        session = await sign_up(desk, mailbox, "editor@example.org")
+        await make_editor(database, "editor@example.org")
+        desk.headers.update(bearer(session))
+        yield desk
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The editors' desk: drafts, changes, corrections, and what two editors do to each other."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -13,16 +12,6 @@ from tests.helpers import Api, Mailbox, audited, bearer, make_editor, sign_up
 
 ASSETS = "/v1/assets"
 VIDEO = {"type": "video", "title": "Frigates leave Naples"}
-
-
-@pytest.fixture
-async def desk(app: FastAPI, mailbox: Mailbox, database: Database) -> AsyncIterator[Api]:
-    """A client that is logged in as an editor."""
-    async with Api(app) as desk:
-        session = await sign_up(desk, mailbox, "editor@example.org")
-        await make_editor(database, "editor@example.org")
-        desk.headers.update(bearer(session))
-        yield desk
 
 
 async def create(desk: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Captions: which files are taken, what becomes of them, and what changes with them."""
 
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -14,20 +13,10 @@ from app.services import webvtt
 from app.services.captions import language_tag
 from app.services.webvtt import InvalidCaptions
 from tests.factories import PUBLISHED_AT, add_draft, publish_story, withdraw
-from tests.helpers import Api, Mailbox, audited, bearer, make_editor, rows, sign_up
+from tests.helpers import Api, audited, rows
 
 VTT = b"WEBVTT\n\n00:01.000 --> 00:04.000\nThe harbour at dawn.\n"
 SRT = b"1\n00:00:01,000 --> 00:00:04,000\nThe harbour at dawn.\n"
-
-
-@pytest.fixture
-async def desk(app: FastAPI, mailbox: Mailbox, database: Database) -> AsyncIterator[Api]:
-    """A client that is logged in as an editor."""
-    async with Api(app) as desk:
-        session = await sign_up(desk, mailbox, "editor@example.org")
-        await make_editor(database, "editor@example.org")
-        desk.headers.update(bearer(session))
-        yield desk
 
 
 async def put(

@@ -1,7 +1,6 @@
 """Collections: what everybody reads, what editors make, and which assets belong to them."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -17,16 +16,6 @@ from tests.helpers import Api, Mailbox, audited, bearer, make_editor, rows, sign
 COLLECTIONS = "/v1/collections"
 EVENT = {"kind": "event", "title": "Summit in Vilnius"}
 PATCH = {"Content-Type": "application/merge-patch+json"}
-
-
-@pytest.fixture
-async def desk(app: FastAPI, mailbox: Mailbox, database: Database) -> AsyncIterator[Api]:
-    """A client that is logged in as an editor."""
-    async with Api(app) as desk:
-        session = await sign_up(desk, mailbox, "editor@example.org")
-        await make_editor(database, "editor@example.org")
-        desk.headers.update(bearer(session))
-        yield desk
 
 
 async def create(desk: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:

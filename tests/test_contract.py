@@ -1,6 +1,7 @@
 """What holds for every answer, whatever was asked ("Everywhere" in the contract)."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,7 +23,8 @@ JSON = {"Content-Type": "application/json"}
 LOGIN = "/v1/auth/login"
 # What no answer may let out: stacks, paths, SQL, modules, objects.
 INTERNAL = re.compile(
-    r"Traceback|\.py\b|site-packages|/usr/|/home/|/work/|/tmp/|0x[0-9a-f]{8}|"
+    rf"{re.escape(str(Path(__file__).parents[2]))}/|"
+    r"Traceback|\.py\b|site-packages|/usr/|/home/|/tmp/|0x[0-9a-f]{8}|"
     r"sqlalchemy|asyncpg|pydantic|starlette|fastapi|\b(SELECT|INSERT|UPDATE|FROM) \w",
     re.IGNORECASE,
 )

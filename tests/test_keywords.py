@@ -1,7 +1,7 @@
 """The vocabulary of keywords: one spelling for each, told to the public only when it is public."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,20 +17,10 @@ from app.models import Keyword
 from app.services import keywords
 from app.services.folding import fold
 from tests.factories import add_draft, publish_story, withdraw
-from tests.helpers import Api, Mailbox, audited, bearer, make_editor, rows, sign_up, somebody_waits
+from tests.helpers import Api, audited, rows, somebody_waits
 
 KEYWORDS = "/v1/keywords"
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-async def desk(app: FastAPI, mailbox: Mailbox, database: Database) -> AsyncIterator[Api]:
-    """A client that is logged in as an editor."""
-    async with Api(app) as desk:
-        session = await sign_up(desk, mailbox, "editor@example.org")
-        await make_editor(database, "editor@example.org")
-        desk.headers.update(bearer(session))
-        yield desk
 
 
 async def create(desk: httpx.AsyncClient, name: str, **labels: str) -> dict[str, Any]:

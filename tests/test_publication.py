@@ -1,13 +1,10 @@
 """Assets in public: embargo, publishing at the minute, withdrawal, and what refers to them."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import httpx
-import pytest
-from fastapi import FastAPI
 
 from app.db import Database
 from app.jobs.publication import Publisher
@@ -15,18 +12,9 @@ from app.models import Asset, AssetVersion
 from app.services import publication
 from app.services.context import WORKER
 from tests.factories import any_version, create
-from tests.helpers import Api, Clock, Mailbox, audited, bearer, make_editor, rows, sign_up
+from tests.helpers import Api, Clock, audited, rows
 from tests.test_asset_editing import ASSETS, VIDEO, act, change
 from tests.test_asset_editing import create as create_asset
-
-
-@pytest.fixture
-async def desk(app: FastAPI, mailbox: Mailbox, database: Database) -> AsyncIterator[Api]:
-    async with Api(app) as desk:
-        session = await sign_up(desk, mailbox, "editor@example.org")
-        await make_editor(database, "editor@example.org")
-        desk.headers.update(bearer(session))
-        yield desk
 
 
 async def due(database: Database, clock: Clock) -> None:
