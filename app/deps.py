@@ -29,7 +29,7 @@ from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
 from app.services import auth, derived_files
 from app.services.asset_versions import VersionCheck
 from app.services.auth import Caller
-from app.services.context import Client, Deployment, Editor
+from app.services.context import Client, Deployment, Editor, Newsroom
 from app.services.derived_files import DeskView
 from app.settings import Settings
 
@@ -109,6 +109,18 @@ StorageDep = Annotated[Storage, Depends(get_storage)]
 UploadStoreDep = Annotated[UploadStore, Depends(get_upload_store)]
 AddressesDep = Annotated[Addresses, Depends(get_addresses)]
 Now = Annotated[datetime, Depends(utc_now)]
+
+
+async def get_newsroom(settings: SettingsDep) -> Newsroom:
+    return Newsroom(
+        sender=settings.newsletter_sender,
+        api_url=settings.base_url,
+        pages_url=settings.links_url,
+        bounce_domain=settings.bounce_domain,
+    )
+
+
+NewsroomDep = Annotated[Newsroom, Depends(get_newsroom)]
 
 
 async def get_clock(now: Now) -> Callable[[], datetime]:

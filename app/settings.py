@@ -48,6 +48,9 @@ def _network(value: Any) -> IpNetwork:
 
 
 CommaSeparated = (NoDecode, BeforeValidator(_split_commas))
+_DOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$"
+# host:port for SMTP, lmtp://host:port for LMTP.
+_LISTEN = r"^(lmtp://)?[^\s/]+:\d{1,5}$"
 Origin = Annotated[str, BeforeValidator(_origin)]
 Network = Annotated[IpNetwork, PlainValidator(_network)]
 
@@ -66,6 +69,18 @@ class Settings(BaseSettings):
     database_direct_url: str | None = None
     smtp_url: SecretStr | None = None
     mail_from: str = "account@localhost"
+    # Without it, editions have the sender of codes.
+    newsletter_from: str | None = None
+    # Mails a second that one worker sends of editions at most; codes are not held back.
+    newsletter_rate: Annotated[float | None, Field(gt=0)] = None
+    # PEM, or the path of a PEM file; several are comma-separated, and so are their selectors.
+    dkim_key: Annotated[tuple[SecretStr, ...], *CommaSeparated] = ()
+    dkim_selector: Annotated[tuple[str, ...], *CommaSeparated] = ()
+    # Where the envelope senders of editions live, and where the worker listens for what returns.
+    bounce_domain: Annotated[str | None, Field(pattern=_DOMAIN)] = None
+    bounce_listen: Annotated[str | None, Field(pattern=_LISTEN)] = None
+    # What a mail server shows that hands in bounces over HTTP.
+    inbound_token: SecretStr | None = None
     storage_url: SecretStr | None = None
     redis_url: SecretStr | None = None
     secret_key: SecretStr | None = None
@@ -94,6 +109,10 @@ class Settings(BaseSettings):
     def links_url(self) -> str:
         """Where links in mails point: the browser app, or our own plain pages."""
         return self.app_url or self.base_url
+
+    @property
+    def newsletter_sender(self) -> str:
+        return self.newsletter_from or self.mail_from
 
     @property
     def browser_origins(self) -> frozenset[str]:
@@ -130,6 +149,8 @@ def _production_problems(settings: Settings) -> Iterable[str]:
         )
     if settings.rate_limits == "off":
         yield "RATE_LIMITS=off is refused in production"
+    if len(settings.dkim_key) != len(settings.dkim_selector):
+        yield "DKIM_KEY and DKIM_SELECTOR: name one selector for each key"
 
 
 def _is_weak(secret: str) -> bool:

@@ -8,10 +8,19 @@ from app.models.base import Base
 from app.models.captions import Caption
 from app.models.collections import Collection, CollectionItem
 from app.models.downloads import Download
+from app.models.editions import Delivery, Edition, EditionMessage, MailRate
 from app.models.idempotency import IdempotencyKey
 from app.models.keywords import Keyword
 from app.models.login_failures import LoginFailures
 from app.models.mail_outbox import OutboxMail
+from app.models.newsletter import (
+    Consent,
+    DigestProgress,
+    Signup,
+    Subscriber,
+    Suppression,
+    Topic,
+)
 from app.models.renditions import CondemnedObject, Rendition, StoredObject
 from app.models.sessions import Session
 from app.models.signing_keys import StoredSigningKey
@@ -35,18 +44,28 @@ __all__ = [
     "Collection",
     "CollectionItem",
     "CondemnedObject",
+    "Consent",
+    "Delivery",
+    "DigestProgress",
     "Download",
+    "Edition",
+    "EditionMessage",
     "EmailChangeUndo",
     "FacetCount",
     "FailedCodes",
     "IdempotencyKey",
     "Keyword",
     "LoginFailures",
+    "MailRate",
     "OutboxMail",
     "Rendition",
     "Session",
+    "Signup",
     "StoredObject",
     "StoredSigningKey",
+    "Subscriber",
+    "Suppression",
+    "Topic",
     "Upload",
     "UploadPart",
     "VerificationCode",

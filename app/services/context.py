@@ -23,6 +23,19 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Newsroom:
+    """Under which names and addresses the newsletter is sent."""
+
+    # NEWSLETTER_FROM: an address, or a name with one.
+    sender: str
+    # Where this API is, for what mailbox providers call, and where links for people point.
+    api_url: str
+    pages_url: str
+    # Of the envelope senders (VERP); without it, bounces go to the sender's address.
+    bounce_domain: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """Who is at the other end of the connection, before any log-in."""
 

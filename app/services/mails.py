@@ -59,7 +59,7 @@ class Block:
 
 def render(kind: str, locale: str, params: Mapping[str, str], *, site: str) -> RenderedMail:
     """Render a mail, in English where nobody has translated it; `site` is where the app lives."""
-    _refuse_control_characters([kind, locale, site, *params.values()])
+    refuse_control_characters([kind, locale, site, *params.values()])
     language = _language(locale)
     values = {**_durations(language), **params, "product": PRODUCT, "site": site}
     if "token" in params:
@@ -87,7 +87,7 @@ def compose(
     mail: RenderedMail, *, mail_id: UUID, sender: str, recipient: str, now: datetime
 ) -> EmailMessage:
     """Put a rendered mail into an envelope of headers; each attempt has the same Message-ID."""
-    _refuse_control_characters([sender, recipient])
+    refuse_control_characters([sender, recipient])
     name, address = parseaddr(sender)
     message = EmailMessage(policy=SMTP)
     message["From"] = Address(name or PRODUCT, addr_spec=address)
@@ -113,7 +113,7 @@ def deliverable(address: str) -> str:
         return address
 
 
-def _refuse_control_characters(values: Iterable[str]) -> None:
+def refuse_control_characters(values: Iterable[str]) -> None:
     for value in values:
         if any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in value):
             raise UnsendableMail("a value holds a line break or another control character")

@@ -87,6 +87,44 @@ MAIL_LEASE = timedelta(minutes=2)
 MAIL_RETRY_DELAYS = tuple(timedelta(seconds=s) for s in (15, 30, 60, 120, 300, 600))
 MAIL_GIVE_UP = timedelta(hours=31)
 
+# Newsletter
+SIGNUP_LIFETIME = timedelta(days=7)
+SIGNUP_MAIL_INTERVAL = timedelta(hours=24)
+MAX_TEST_RECIPIENTS = 10
+TEST_MAILS_PER_EDITION_AND_HOUR = 50
+EDITION_BODY_MAX_LENGTH = 200_000
+# Gmail cuts a longer HTML part off.
+EDITION_HTML_ADVISED_BYTES = 102_400
+# Subscribers looked at in one transaction of the fan-out.
+FAN_OUT_CHUNK = 20_000
+# A claim of a mail ends so late that its mail server has had every time to answer.
+DELIVERY_LEASE = timedelta(minutes=4)
+# What an attempt at one mail may take of it: connecting, waiting for the server, being noted.
+DELIVERY_PATIENCE = timedelta(minutes=2)
+DELIVERY_RETRY_DELAYS = tuple(timedelta(minutes=m) for m in (1, 5, 15, 60, 240))
+DELIVERY_GIVE_UP = timedelta(hours=31)
+# How often a mail is sent again of which nobody knows whether it has arrived.
+MAX_DOUBTS = 2
+# Mails refused for what they are, among the latest so many, pause their edition.
+REFUSALS_LOOKED_AT = 50
+REFUSALS_BEFORE_PAUSE = 25
+# A domain that asks for less gets half as much at once, and a tenth more each half-minute.
+SLOWED_RATE_LOWEST = 0.2
+RATE_RECOVERY_INTERVAL = timedelta(seconds=30)
+# Bounces
+BOUNCE_SCORE_LIMIT = 5.0
+BOUNCE_HALF_LIFE = timedelta(days=14)
+INBOUND_MAIL_MAX_BYTES = 10 * 1024 * 1024
+# Digests leave at this hour (UTC), weekly ones on Mondays.
+DIGEST_HOUR = 6
+DIGEST_MAX_ASSETS = 40
+# Import and export
+IMPORT_MAX_BYTES = 1024**3
+IMPORT_CHUNK = 2_000
+IMPORT_REPORTED_ERRORS = 1_000
+KEEP_CONSENT = timedelta(days=3 * 365)
+KEEP_DELIVERY = timedelta(days=365)
+
 # Files of assets
 # A worker that was silent for so long is taken for dead, and its file is taken up by another.
 PROCESSING_LEASE = timedelta(minutes=1)
@@ -176,6 +214,11 @@ def login_delay(failures: int) -> timedelta:
 def mail_retry_delay(attempts: int) -> timedelta:
     """The pause after the given number of attempts that failed for now."""
     return MAIL_RETRY_DELAYS[min(attempts, len(MAIL_RETRY_DELAYS)) - 1]
+
+
+def delivery_retry_delay(attempts: int) -> timedelta:
+    """The pause of one recipient's mail after so many attempts that failed for now."""
+    return DELIVERY_RETRY_DELAYS[min(max(attempts, 1), len(DELIVERY_RETRY_DELAYS)) - 1]
 
 
 def processing_retry_delay(attempts: int) -> timedelta:
