@@ -81,6 +81,14 @@ class Database:
     def replica(self) -> Reader:
         return self._replica or self.reader
 
+    async def write(self, query: str, *args: Any) -> Sequence[asyncpg.Record]:
+        """Run one statement that writes, as a transaction of its own, and never a second time.
+
+        For the ledger of mails, whose thousands of rows a second have no need of the ORM.
+        """
+        assert isinstance(self.reader, PoolReader)  # noqa: S101  # not of a test's one connection
+        return await self.reader.fetch_once(query, *args)
+
     async def _open_pool(self, url: str) -> "asyncpg.Pool[asyncpg.Record]":
         return await asyncpg.create_pool(
             url,
@@ -140,6 +148,12 @@ class PoolReader:
     async def fetchrow(self, query: str, *args: Any) -> asyncpg.Record | None:
         row: asyncpg.Record | None = await self._run("fetchrow", query, *args)
         return row
+
+    async def fetch_once(self, query: str, *args: Any) -> Sequence[asyncpg.Record]:
+        pool = self._pool or await self._first_pool()
+        async with pool.acquire(timeout=POOL_TIMEOUT) as connection:
+            rows: Sequence[asyncpg.Record] = await connection.fetch(query, *args)
+            return rows
 
     async def _run(self, method: str, query: str, *args: Any) -> Any:
         pool = self._pool or await self._first_pool()

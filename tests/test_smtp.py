@@ -199,9 +199,11 @@ async def test_connection_that_cannot_be_reset_is_not_used_again(
 
 
 async def test_temporarily_refused_sender(smtp: ScriptedSmtp, open_pool: OpenPool) -> None:
+    """That is about us and not about one mail, so it must not be counted against the recipient."""
     smtp.script("MAIL", "452 4.5.3 too many mails")
-    with pytest.raises(SmtpTemporary, match="452"):
+    with pytest.raises(SmtpUnavailable, match="452") as refused:
         await send(open_pool(smtp.url))
+    assert (refused.value.code, refused.value.status) == (452, "4.5.3")
 
 
 @pytest.mark.parametrize(

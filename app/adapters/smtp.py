@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
 
 from app.adapters.smtp_session import (
+    Clearance,
     Delivery,
     SmtpError,
     SmtpPermanent,
@@ -15,6 +16,7 @@ from app.adapters.smtp_session import (
     SmtpSession,
     SmtpTemporary,
     SmtpUnavailable,
+    SmtpWithheld,
     Tls,
     Unresponsive,
     open_session,
@@ -28,6 +30,7 @@ __all__ = [
     "SmtpPool",
     "SmtpTemporary",
     "SmtpUnavailable",
+    "SmtpWithheld",
     "parse_smtp_url",
 ]
 
@@ -74,9 +77,16 @@ class SmtpPool:
         self._idle: list[SmtpSession] = []
         self._farewells: set[asyncio.Task[None]] = set()
 
-    async def send(self, message: EmailMessage | bytes, *, sender: str, recipient: str) -> str:
+    async def send(
+        self,
+        message: EmailMessage | bytes,
+        *,
+        sender: str,
+        recipient: str,
+        clearance: Clearance | None = None,
+    ) -> str:
         """Hand over one mail; returns the server's answer, or raises an `SmtpError`."""
-        delivery = Delivery(message, sender, recipient)
+        delivery = Delivery(message, sender, recipient, clearance)
         try:
             async with asyncio.timeout(self._limits.send), self._slots:
                 return await self._deliver(delivery)

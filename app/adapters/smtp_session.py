@@ -4,9 +4,10 @@ The step at which a fault strikes decides what it means: refused before the cont
 not the same as unanswered after them, and a refused sender is our fault, not the recipient's.
 """
 
+import re
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -27,11 +28,16 @@ MALFORMED = -1
 class SmtpError(Exception):
     """A mail was not taken; the reason may name addresses."""
 
-    def __init__(self, reason: str, *, outcome_unknown: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, outcome_unknown: bool = False, code: int | None = None
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         # The contents were sent and no answer came: the mail may be on its way all the same.
         self.outcome_unknown = outcome_unknown
+        # What the server answered, if it did.
+        self.code = code
+        self.status = enhanced_status(reason) if code else None
 
 
 class SmtpTemporary(SmtpError):
@@ -46,8 +52,23 @@ class SmtpUnavailable(SmtpError):
     """No mail passes: the server is down or does not accept us (TLS, log-in, sender)."""
 
 
+class SmtpWithheld(SmtpError):
+    """Nobody refused the mail: at the last moment it was not to be sent any more."""
+
+
 class Unresponsive(Exception):
     """The session was over before the server knew of the mail, as happens to idle ones."""
+
+
+# Asks, once the server has taken the sender, whether the contents may go; awaited before they do.
+Clearance = Callable[[], Awaitable[bool]]
+_STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
+
+
+def enhanced_status(answer: str) -> str | None:
+    """The enhanced status code of an answer (RFC 3463), such as "5.1.1"."""
+    found = _STATUS.search(answer)
+    return found[0] if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +87,7 @@ class Delivery:
     message: EmailMessage | bytes = field(repr=False)
     sender: str
     recipient: str
+    clearance: Clearance | None = None
     step: Step = "WAIT"
 
     @property
@@ -103,7 +125,7 @@ class SmtpSession:
 
     async def begin(self, delivery: Delivery, patience: float) -> None:
         """Name the sender; `Unresponsive` when the server has hung up or is about to."""
-        if parseaddr(delivery.recipient) != ("", delivery.recipient):
+        if not _is_plain(delivery.recipient):
             # aiosmtplib would look for an address in it, and might find another one.
             raise SmtpPermanent("not an address that SMTP can carry")
         if delivery.needs_utf8 and not self._client.supports_extension("smtputf8"):
@@ -119,8 +141,11 @@ class SmtpSession:
     async def complete(self, delivery: Delivery) -> str:
         """Name the recipient and send the contents; returns the server's answer."""
         delivery.step = "RCPT"
+        cleared = delivery.clearance() if delivery.clearance else None
         with _judged(delivery):
             await self._client.rcpt(delivery.recipient, encoding=delivery.encoding)
+        if cleared is not None and not await cleared:
+            raise SmtpWithheld("withheld")
         delivery.step = "DATA"
         with _judged(delivery):
             response = await self._client.data(delivery.contents())
@@ -170,7 +195,8 @@ async def open_session(
     except BaseException as error:
         client.close()
         if isinstance(error, (aiosmtplib.SMTPException, OSError)):
-            raise SmtpUnavailable(f"CONNECT: {_describe(error)}") from None
+            code = error.code if isinstance(error, aiosmtplib.SMTPResponseException) else None
+            raise SmtpUnavailable(f"CONNECT: {_describe(error)}", code=code) from None
         raise
     return SmtpSession(client)
 
@@ -182,6 +208,13 @@ def _greeting_name() -> str:
     """
     name = gethostname()
     return name if "." in name and name.isascii() else "[127.0.0.1]"
+
+
+_USUAL_ADDRESS = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")
+
+
+def _is_plain(address: str) -> bool:
+    return bool(_USUAL_ADDRESS.fullmatch(address)) or parseaddr(address) == ("", address)
 
 
 @contextmanager
@@ -203,12 +236,12 @@ def _verdict(delivery: Delivery, error: aiosmtplib.SMTPResponseException) -> Exc
     is_permanent = error.code >= PERMANENT_FROM
     if delivery.step == "MAIL" and error.code == SERVICE_CLOSING:
         return Unresponsive(reason)
-    if delivery.step == "MAIL" and is_permanent and not delivery.needs_utf8:
-        return SmtpUnavailable(reason)
+    if delivery.step == "MAIL" and not delivery.needs_utf8:
+        return SmtpUnavailable(reason, code=error.code)
     if is_permanent:
-        return SmtpPermanent(reason)
+        return SmtpPermanent(reason, code=error.code)
     unknown = delivery.step == "DATA" and error.code == MALFORMED
-    return SmtpTemporary(reason, outcome_unknown=unknown)
+    return SmtpTemporary(reason, outcome_unknown=unknown, code=None if unknown else error.code)
 
 
 def _describe(error: Exception) -> str:

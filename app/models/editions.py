@@ -17,7 +17,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Identified
-from app.models.newsletter import FREQUENCIES
 
 LIVE = "state IN ('pending', 'leased', 'sending', 'deferred')"
 
@@ -60,7 +59,7 @@ class Edition(Identified, Base):
     __table_args__ = (
         UniqueConstraint("number"),
         CheckConstraint("kind IN ('edition', 'digest')", name="kind"),
-        CheckConstraint(f"frequency IN ({FREQUENCIES})", name="frequency"),
+        CheckConstraint("frequency IN ('each', 'daily', 'weekly')", name="frequency"),
         CheckConstraint(
             "state IN ('draft', 'scheduled', 'sending', 'paused', 'sent', 'cancelled')",
             name="state",
@@ -159,5 +158,9 @@ class MailRate(Base):
     current: Mapped[float | None]
     # Everything up to here is given away: the next turn is at the earliest then (GCRA).
     given_until: Mapped[datetime]
+    # Those for whom there was no turn yet ask again up to here (services/mail_rates.py).
+    asked_until: Mapped[datetime | None]
     slowed_at: Mapped[datetime | None]
+    # What `current` was at first, when servers began to ask for less.
+    slowed_to: Mapped[float | None]
     updated_at: Mapped[datetime]

@@ -8,8 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Identified
 
-FREQUENCIES = "'each', 'daily', 'weekly'"
-
 
 class Topic(Base):
     """What a subscriber can choose. Digests show the assets that have one of its terms."""
@@ -57,7 +55,7 @@ class Subscriber(Identified, Base):
     __table_args__ = (
         UniqueConstraint("email_key"),
         CheckConstraint("state IN ('subscribed', 'unsubscribed', 'suppressed')", name="state"),
-        CheckConstraint(f"frequency IN ({FREQUENCIES})", name="frequency"),
+        CheckConstraint("frequency IN ('each', 'daily', 'weekly')", name="frequency"),
     )
 
 

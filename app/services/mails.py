@@ -107,6 +107,8 @@ def compose(
 def deliverable(address: str) -> str:
     """The address with its domain in ASCII (IDNA), which servers without SMTPUTF8 take too."""
     local_part, _, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
     try:
         return f"{local_part}@{idna.encode(domain, uts46=True).decode()}"
     except idna.IDNAError:
@@ -130,6 +132,8 @@ def _durations(language: str) -> dict[str, str]:
         "code_lifetime": policy.CODE_LIFETIME,
         "undo_lifetime": policy.EMAIL_CHANGE_UNDO_LIFETIME,
         "notice_interval": policy.UNKNOWN_ADDRESS_MAIL_INTERVAL,
+        "signup_lifetime": policy.SIGNUP_LIFETIME,
+        "signup_interval": policy.SIGNUP_MAIL_INTERVAL,
     }
     # A unit is used from one and a half of it on: 7 days rather than 1 week.
     return {

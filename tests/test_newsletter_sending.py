@@ -1,0 +1,466 @@
+"""An edition on its way: who gets it, through every fault of mail server, database and worker."""
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from app.crypto import Keyring
+from app.db import Database
+from app.models import MailRate, Subscriber
+from app.services import deliveries, fan_out, newsletter_tokens
+from tests.conftest import copied_database
+from tests.helpers import rows
+from tests.hurried_worker import eventually
+from tests.newsletters import (
+    add_subscribers,
+    counts,
+    edition_of,
+    emptied,
+    ledger,
+    let_time_pass,
+    reaches,
+    sending,
+    set_state,
+    start_edition,
+    states,
+)
+from tests.scripted_smtp import DROP, STALL, ScriptedSmtp
+
+
+@pytest.fixture(scope="module")
+async def own_database(server_url: str, template: str) -> AsyncIterator[Database]:
+    async with copied_database(server_url, template) as url:
+        database = Database(url, pool_size=20)
+        yield database
+        await database.close()
+
+
+@pytest.fixture
+async def ledger_database(own_database: Database) -> Database:
+    """One in which every statement commits, as workers share it."""
+    await emptied(own_database)
+    return own_database
+
+
+@pytest.fixture
+async def smtp() -> AsyncIterator[ScriptedSmtp]:
+    async with ScriptedSmtp() as server:
+        yield server
+
+
+def recipients(smtp: ScriptedSmtp) -> Counter[str]:
+    return Counter(mail.recipient for mail in smtp.taken)
+
+
+async def test_everybody_gets_the_mail_of_their_language_with_links_of_their_own(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    readers = await add_subscribers(ledger_database, 30)
+    await add_subscribers(ledger_database, 1, domain="left.example", state="unsubscribed")
+    await add_subscribers(ledger_database, 1, domain="dead.example", state="suppressed")
+    await add_subscribers(ledger_database, 1, domain="daily.example", frequency="daily")
+    await add_subscribers(ledger_database, 1, domain="other.example", topics=["audio"])
+    await add_subscribers(ledger_database, 1, domain="same.example", topics=["stories", "videos"])
+    edition_id = await start_edition(ledger_database, topics=["videos"])
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        edition = await reaches(ledger_database, edition_id, "sent")
+    assert edition.recipients == len(smtp.taken) == 31
+    assert edition.finished_at is not None
+    assert set(recipients(smtp).values()) == {1}
+    for mail in smtp.taken:
+        message = mail.message
+        number = int(mail.recipient.partition("@")[0].removeprefix("reader"))
+        assert message["To"] == mail.recipient
+        assert message["Subject"] == ("Harbour (en)" if number % 3 else "Harbour (fr)")
+        bounced = newsletter_tokens.read_bounce_address(mail.sender, keyring=keyring)
+        assert bounced is not None
+        assert bounced.edition_number == edition.number
+        url = message["List-Unsubscribe"].strip("<>")
+        token = url.removeprefix("https://api.example/v1/newsletter/unsubscribe/")
+        assert newsletter_tokens.read("unsubscribe", token, keyring=keyring) == bounced
+        for subtype in ("plain", "html"):
+            body = message.get_body((subtype,))
+            assert body is not None
+            assert f"#token={token}" in body.get_content()
+        assert message["Message-ID"] == f"<n{edition.number}.{bounced.subscriber_id}@media.example>"
+        assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    deliveries = await ledger(ledger_database, edition_id)
+    assert {delivery.subscriber_id for delivery in deliveries} >= set(readers)
+    assert {(each.state, each.attempts, each.smtp_code) for each in deliveries} == {
+        ("sent", 1, 250)
+    }
+
+
+async def test_whoever_subscribes_after_the_start_waits_for_the_next_edition(
+    ledger_database: Database,
+) -> None:
+    now = datetime.now(UTC)
+    await add_subscribers(ledger_database, 5, domain="late.example")
+    await add_subscribers(ledger_database, 5)
+    await ledger_database.write(
+        "UPDATE newsletter_subscriber SET subscribed_at = $1 WHERE domain = 'late.example'", now
+    )
+    edition_id = await start_edition(ledger_database, started_at=now - timedelta(seconds=1))
+    chunks = []
+    while not chunks or not chunks[-1].is_complete:
+        chunk = await fan_out.write_chunk(ledger_database.write, edition_id, now=now, chunk=4)
+        assert chunk is not None
+        chunks.append(chunk)
+    assert [(chunk.added, chunk.is_first) for chunk in chunks] == [
+        (0, True),
+        (3, False),
+        (2, False),
+    ]
+    assert (await edition_of(ledger_database, edition_id)).recipients == 5
+
+
+async def test_a_greylisted_recipient_waits_a_minute_and_nobody_else_does(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    await add_subscribers(ledger_database, 20)
+    edition_id = await start_edition(ledger_database)
+    smtp.script("RCPT", "451 4.7.1 greylisted, come back", "450 4.2.0 greylisted")
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        await counts(ledger_database, edition_id, sent=18, deferred=2)
+        entries = await ledger(ledger_database, edition_id)
+        waiting = [entry for entry in entries if entry.state == "deferred"]
+        assert len(waiting) == 2
+        assert {each.smtp_status for each in waiting} == {"4.7.1", "4.2.0"}
+        for each in waiting:
+            assert each.first_tried_at is not None
+            pause = each.due_at - each.first_tried_at
+            assert timedelta(seconds=59) < pause < timedelta(seconds=70)
+        await let_time_pass(ledger_database, edition_id)
+        await reaches(ledger_database, edition_id, "sent")
+    assert sorted(recipients(smtp).values()) == [1] * 20
+
+
+async def test_no_mail_is_lost_when_the_server_closes_its_connections(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    await add_subscribers(ledger_database, 40)
+    edition_id = await start_edition(ledger_database)
+    smtp.script("MAIL", *["421 4.3.2 restarting"] * 3)
+    smtp.script("CONNECT", "220 hi", "421 4.3.2 busy", DROP)
+    smtp.script("RCPT", DROP, "421 4.4.5 too busy")
+    smtp.script("DATA", DROP)
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        await counts(ledger_database, edition_id, sent=37)
+        await ledger_database.write("TRUNCATE newsletter_rate")
+        await let_time_pass(ledger_database, edition_id)
+        await reaches(ledger_database, edition_id, "sent")
+    assert sorted(recipients(smtp).values()) == [1] * 40
+
+
+@pytest.mark.parametrize("fault", [DROP, STALL])
+async def test_a_mail_whose_answer_is_lost_is_sent_again_under_the_same_id(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring, fault: str
+) -> None:
+    await add_subscribers(ledger_database, 5)
+    edition_id = await start_edition(ledger_database)
+    smtp.script("DOT", fault)
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        await counts(ledger_database, edition_id, deferred=1)
+        await let_time_pass(ledger_database, edition_id)
+        await reaches(ledger_database, edition_id, "sent")
+    assert sorted(recipients(smtp).values()) == [1, 1, 1, 1, 2]
+    assert len({mail.message["Message-ID"] for mail in smtp.taken}) == 5
+    assert sorted(each.doubts for each in await ledger(ledger_database, edition_id)) == [
+        *[0] * 4,
+        1,
+    ]
+
+
+async def test_a_mail_that_stays_in_doubt_is_not_sent_for_ever(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    await add_subscribers(ledger_database, 1)
+    edition_id = await start_edition(ledger_database)
+    smtp.script("DOT", *[DROP] * 9)
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        while (await edition_of(ledger_database, edition_id)).state != "sent":
+            await let_time_pass(ledger_database, edition_id)
+            await asyncio.sleep(0.02)
+    assert len(smtp.taken) == 3
+    assert await states(ledger_database, edition_id) == {"unknown": 1}
+
+
+async def test_while_the_server_is_down_nobody_is_charged(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    await add_subscribers(ledger_database, 30)
+    await smtp.stop()
+    edition_id = await start_edition(ledger_database)
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        await counts(ledger_database, edition_id, pending=30)
+        await asyncio.sleep(0.5)
+        assert not (await states(ledger_database, edition_id))["sent"]
+        await smtp.start()
+        await reaches(ledger_database, edition_id, "sent")
+    assert sorted(recipients(smtp).values()) == [1] * 30
+    assert {each.attempts for each in await ledger(ledger_database, edition_id)} == {1}
+
+
+async def test_a_refused_sender_pauses_the_edition_and_says_why(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    await add_subscribers(ledger_database, 30)
+    edition_id = await start_edition(ledger_database)
+    smtp.script("MAIL", *["250 ok"] * 5, *["550 5.7.1 <newsletter@media.example> not ours"] * 30)
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        edition = await reaches(ledger_database, edition_id, "paused")
+    assert edition.pause_reason is not None
+    assert edition.pause_reason.startswith("sender_refused: ")
+    assert "550 5.7.1" in edition.pause_reason
+    assert await states(ledger_database, edition_id) == {"sent": 5, "pending": 25}
+    smtp._scripts.clear()
+    await set_state(ledger_database, edition_id, "sending")
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        await reaches(ledger_database, edition_id, "sent")
+    assert sorted(recipients(smtp).values()) == [1] * 30
+    assert {each.attempts for each in await ledger(ledger_database, edition_id)} == {1}
+
+
+async def test_an_edition_that_is_refused_for_what_it_says_is_paused(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    await add_subscribers(ledger_database, 300)
+    edition_id = await start_edition(ledger_database)
+    smtp.script("DOT", *["554 5.7.1 looks like spam"] * 300)
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        edition = await reaches(ledger_database, edition_id, "paused")
+    assert edition.pause_reason is not None
+    assert "5.7.1 looks like spam" in edition.pause_reason
+    found = await states(ledger_database, edition_id)
+    # At the 25th of 50, and those that were under way by then.
+    assert 25 <= found["failed"] < 100
+    assert found["pending"] == 300 - found["failed"]
+    subscribers = await rows(ledger_database, Subscriber)
+    assert {each.state for each in subscribers} == {"subscribed"}
+
+
+async def test_a_dead_mailbox_is_suppressed_and_a_full_one_is_not(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    await add_subscribers(ledger_database, 3)
+    edition_id = await start_edition(ledger_database)
+    smtp.script("RCPT", "550 5.1.1 no such user", "552 5.2.2 mailbox full")
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        await reaches(ledger_database, edition_id, "sent")
+    failed = {
+        each.smtp_status: each.subscriber_id
+        for each in await ledger(ledger_database, edition_id)
+        if each.state == "failed"
+    }
+    found = {each.id: each for each in await rows(ledger_database, Subscriber)}
+    assert found[failed["5.1.1"]].state == "suppressed"
+    assert found[failed["5.2.2"]].state == "subscribed"
+
+
+async def test_who_leaves_between_fan_out_and_sending_gets_no_mail(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    readers = await add_subscribers(ledger_database, 12)
+    edition_id = await start_edition(ledger_database)
+    now = datetime.now(UTC)
+    await fan_out.write_chunk(ledger_database.write, edition_id, now=now)
+    [claimed, *_] = claims = await deliveries.claim(
+        ledger_database.write, (edition_id, 1), limit=4, now=now, lease=timedelta(minutes=1)
+    )
+    for reader in (claimed.subscriber_id, readers[-1]):
+        await ledger_database.write(
+            "UPDATE newsletter_subscriber SET state = 'unsubscribed' WHERE id = $1", reader
+        )
+    marked = await deliveries.write_down(ledger_database.write, [], claims, now=now)
+    assert len(marked) == 3
+    assert (edition_id, claimed.subscriber_id) not in marked
+    # Their worker has died, and the time of its leases is over.
+    later = "UPDATE newsletter_delivery SET due_at = $1 WHERE edition_id = $2"
+    await ledger_database.write(later, now, edition_id)
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        await reaches(ledger_database, edition_id, "sent")
+    assert await states(ledger_database, edition_id) == {"sent": 10, "skipped": 2}
+    assert len(smtp.taken) == 10
+
+
+async def test_pausing_stops_the_mails_within_a_second_and_resuming_misses_nobody(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    smtp.delays["DATA"] = 0.01
+    await add_subscribers(ledger_database, 300)
+    edition_id = await start_edition(ledger_database)
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        await smtp.has_taken(50)
+        await set_state(ledger_database, edition_id, "paused")
+        # Only those that were on the wire.
+        taken = len(smtp.taken)
+        await asyncio.sleep(0.5)
+        assert len(smtp.taken) <= taken + 8
+        taken = len(smtp.taken)
+        await asyncio.sleep(0.3)
+        assert len(smtp.taken) == taken < 300
+        found = await states(ledger_database, edition_id)
+        assert found["sent"] + found["pending"] == 300
+        await set_state(ledger_database, edition_id, "sending")
+        await reaches(ledger_database, edition_id, "sent")
+    assert sorted(recipients(smtp).values()) == [1] * 300
+    assert {each.attempts for each in await ledger(ledger_database, edition_id)} == {1}
+
+
+async def test_stopping_a_worker_gives_back_what_it_has_not_begun(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    smtp.delays["DATA"] = 0.01
+    await add_subscribers(ledger_database, 200)
+    edition_id = await start_edition(ledger_database)
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        await smtp.has_taken(20)
+    found = await states(ledger_database, edition_id)
+    assert found["sent"] == len(smtp.taken) < 200
+    assert found["pending"] == 200 - found["sent"]
+
+
+async def test_workers_share_an_edition_and_send_nothing_twice(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    await add_subscribers(ledger_database, 600)
+    edition_id = await start_edition(ledger_database)
+    async with (
+        sending(ledger_database, smtp.url, keyring=keyring),
+        sending(ledger_database, smtp.url, keyring=keyring),
+    ):
+        edition = await reaches(ledger_database, edition_id, "sent")
+    assert edition.recipients == 600
+    assert sorted(recipients(smtp).values()) == [1] * 600
+
+
+async def test_a_limited_domain_does_not_hold_up_the_others(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    await add_subscribers(ledger_database, 60, domain="slow.example")
+    await add_subscribers(ledger_database, 60, domain="quick.example")
+    await start_edition(ledger_database)
+    now = datetime.now(UTC)
+    async with ledger_database.transaction() as session:
+        session.add(
+            MailRate(
+                scope="domain:slow.example", allowed=10, current=10, given_until=now, updated_at=now
+            )
+        )
+
+    async def quick_ones_are_served() -> bool:
+        return sum(mail.recipient.endswith("@quick.example") for mail in smtp.taken) == 60
+
+    began = time.monotonic()
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        await eventually(quick_ones_are_served)
+        elapsed = time.monotonic() - began
+        slow = sum(mail.recipient.endswith("@slow.example") for mail in smtp.taken)
+        assert slow <= 10 * elapsed + 6
+
+
+async def test_a_database_that_cuts_its_connections_costs_no_mail(
+    ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
+) -> None:
+    smtp.delays["DATA"] = 0.005
+    await add_subscribers(ledger_database, 300)
+    edition_id = await start_edition(ledger_database)
+    cut = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    async with sending(ledger_database, smtp.url, keyring=keyring):
+        for count in (50, 120):
+            await smtp.has_taken(count)
+            async with ledger_database.transaction() as session:
+                await session.execute(cut)
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    await reaches(ledger_database, edition_id, "sent", within=30)
+                    break
+                except OSError:
+                    await asyncio.sleep(0.05)
+    assert len(recipients(smtp)) == 300
+    assert set(recipients(smtp).values()) == {1}
+
+
+async def test_a_worker_that_slept_through_its_lease_sends_nothing_of_it(
+    ledger_database: Database,
+) -> None:
+    await add_subscribers(ledger_database, 3)
+    edition_id = await start_edition(ledger_database)
+    now = datetime.now(UTC)
+    await fan_out.write_chunk(ledger_database.write, edition_id, now=now)
+    lease = timedelta(minutes=1)
+    edition = (edition_id, 1)
+    asleep = await deliveries.claim(
+        ledger_database.write, edition, limit=3, now=now - lease, lease=lease
+    )
+    assert asleep == []
+    first = await deliveries.claim(ledger_database.write, edition, limit=3, now=now, lease=lease)
+    second = await deliveries.claim(
+        ledger_database.write, edition, limit=3, now=now + lease, lease=lease
+    )
+    assert len(first) == len(second) == 3
+    assert await deliveries.write_down(ledger_database.write, [], first, now=now) == set()
+    marked = await deliveries.write_down(ledger_database.write, [], second, now=now)
+    assert len(marked) == 3
+
+
+async def killed_senders(
+    database: Database, smtp: ScriptedSmtp, *, readers: int, kills: int
+) -> UUID:
+    await add_subscribers(database, readers)
+    edition_id = await start_edition(database)
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.killed_sender",
+        database._url,
+        smtp.url,
+        str(edition_id),
+        str(kills),
+        cwd=Path(__file__).parent.parent,
+    )
+    assert await asyncio.wait_for(program.wait(), 300) == 0
+    return edition_id
+
+
+async def assert_nobody_is_missed(
+    database: Database, smtp: ScriptedSmtp, edition_id: UUID, *, readers: int, kills: int
+) -> None:
+    assert (await edition_of(database, edition_id)).state == "sent"
+    taken = recipients(smtp)
+    assert len(taken) == readers
+    assert len(smtp.taken) - readers <= kills * 8
+    entries = await ledger(database, edition_id)
+    assert {entry.state for entry in entries} == {"sent"}
+    addresses = {each.id: each.email for each in await rows(database, Subscriber)}
+    doubtful = {addresses[each.subscriber_id] for each in entries if each.doubts}
+    assert {address for address, count in taken.items() if count > 1} <= doubtful
+
+
+async def test_three_killed_workers_miss_nobody(
+    ledger_database: Database, smtp: ScriptedSmtp
+) -> None:
+    smtp.delays["DOT"] = 0.01
+    edition_id = await killed_senders(ledger_database, smtp, readers=500, kills=3)
+    await assert_nobody_is_missed(ledger_database, smtp, edition_id, readers=500, kills=3)
+
+
+@pytest.mark.slow
+async def test_twenty_killed_workers_miss_nobody(
+    ledger_database: Database, smtp: ScriptedSmtp
+) -> None:
+    smtp.delays["DOT"] = 0.01
+    edition_id = await killed_senders(ledger_database, smtp, readers=5000, kills=20)
+    await assert_nobody_is_missed(ledger_database, smtp, edition_id, readers=5000, kills=20)
