@@ -31,9 +31,9 @@ from app.services.asset_versions import VersionCheck
 from app.services.auth import Caller
 from app.services.context import Client, Deployment, Editor, Newsroom
 from app.services.derived_files import DeskView
+from app.services.languages import LOCALES
 from app.settings import Settings
 
-LOCALES = ("en", "fr")
 USER_AGENT_MAX_LENGTH = 300
 
 # scope="function": FastAPI commits before it sends the response, not after. A second, plain
@@ -204,6 +204,14 @@ async def get_version_check(request: Request) -> VersionCheck:
 
 
 VersionCheckDep = Annotated[VersionCheck, Depends(get_version_check)]
+
+
+async def get_optional_version_check(request: Request) -> VersionCheck:
+    """The same for steps that must not wait for a reading, but heed If-Match where it is sent."""
+    return partial(check_if_match, request.headers.get("if-match"), required=False)
+
+
+OptionalVersionCheckDep = Annotated[VersionCheck, Depends(get_optional_version_check)]
 
 
 async def get_desk_view(deployment: DeploymentDep, now: Now) -> DeskView:

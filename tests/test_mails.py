@@ -25,6 +25,11 @@ PARAMS = {
     "link": "https://app.example/verify",
 }
 UNDO = {"link": "https://app.example/undo", "token": "the-token_"}
+NEWSLETTER = {
+    "link": "https://app.example/newsletter",
+    "token": "the-token_",
+    "consent_text": "Yes, please: <all> of it.",
+}
 MAIL_ID = UUID("0198c0de-1111-7000-8000-000000000000")
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -32,6 +37,8 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 def params_of(kind: str) -> dict[str, str]:
     if kind in KINDS_WITH_CODE:
         return PARAMS
+    if kind.startswith("newsletter_"):
+        return NEWSLETTER
     return UNDO if kind == "email_changed" else {}
 
 
@@ -173,6 +180,8 @@ def test_undo_link() -> None:
         ("email_changed", "en", "for 7 days"),
         ("email_changed", "fr", "7\u00a0jours"),
         ("no_account", "en", "once in 24 hours"),
+        ("newsletter_confirm", "en", "The link works for 7 days."),
+        ("newsletter_confirm", "fr", "au plus une fois en 24\u00a0heures"),
     ],
 )
 def test_terms_of_the_policy_are_said_in_words(kind: str, locale: str, words: str) -> None:

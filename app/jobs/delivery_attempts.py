@@ -42,7 +42,8 @@ from app.services.newsletter_tokens import Recipient
 
 log = structlog.get_logger(__name__)
 
-MESSAGES_KEPT = 64
+# Digests have a message for each choice of topics; each is about a hundred kilobytes at most.
+MESSAGES_KEPT = 256
 SERVER_REFUSES = 500
 
 
