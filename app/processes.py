@@ -67,6 +67,7 @@ def mail_catcher(settings: Settings) -> Iterator[Settings]:
 
 def check_addresses(settings: Settings) -> None:
     """Refuse what no part could use, before any of them starts."""
+    from app.adapters.dkim import open_signer
     from app.adapters.smtp import parse_smtp_url
     from app.adapters.storage import StorageError, open_storage
     from app.http.counters import open_counters
@@ -85,6 +86,10 @@ def check_addresses(settings: Settings) -> None:
                 check(url.get_secret_value())
         except (ValueError, StorageError) as error:
             raise SettingsError(f"{name}: {error}") from None
+    try:
+        open_signer(settings)
+    except ValueError as error:
+        raise SettingsError(f"DKIM_KEY: {error}") from None
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

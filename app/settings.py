@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SECRET_KEY_MIN_LENGTH = 32
+LAST_PORT = 65535
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -49,8 +50,8 @@ def _network(value: Any) -> IpNetwork:
 
 CommaSeparated = (NoDecode, BeforeValidator(_split_commas))
 _DOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$"
-# host:port for SMTP, lmtp://host:port for LMTP.
-_LISTEN = r"^(lmtp://)?[^\s/]+:\d{1,5}$"
+# host:port or smtp://host:port for SMTP, lmtp://host:port for LMTP.
+_LISTEN = r"^((smtp|lmtp)://)?[^\s/]+:\d{1,5}$"
 Origin = Annotated[str, BeforeValidator(_origin)]
 Network = Annotated[IpNetwork, PlainValidator(_network)]
 
@@ -129,9 +130,18 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:
         check = _production_problems if self.is_production else _development_problems
-        if problems := list(check(self)):
+        if problems := [*_contradictions(self), *check(self)]:
             raise ValueError("; ".join(problems))
         return self
+
+
+def _contradictions(settings: Settings) -> Iterable[str]:
+    if len(settings.dkim_key) != len(settings.dkim_selector):
+        yield "DKIM_KEY and DKIM_SELECTOR: name one selector for each key"
+    if settings.bounce_listen is not None and settings.bounce_domain is None:
+        yield "BOUNCE_LISTEN needs BOUNCE_DOMAIN, whose mails it takes"
+    if int((settings.bounce_listen or ":0").rpartition(":")[2]) > LAST_PORT:
+        yield f"BOUNCE_LISTEN: ports end at {LAST_PORT}"
 
 
 def _production_problems(settings: Settings) -> Iterable[str]:
@@ -149,8 +159,6 @@ def _production_problems(settings: Settings) -> Iterable[str]:
         )
     if settings.rate_limits == "off":
         yield "RATE_LIMITS=off is refused in production"
-    if len(settings.dkim_key) != len(settings.dkim_selector):
-        yield "DKIM_KEY and DKIM_SELECTOR: name one selector for each key"
 
 
 def _is_weak(secret: str) -> bool:

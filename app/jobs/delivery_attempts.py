@@ -110,6 +110,7 @@ class Courier:
                     claim.edition_number,
                     status=result.smtp_status,
                     code=result.smtp_code,
+                    answer=result.reason or "",
                     keyring=self._post.keyring,
                     now=result.at,
                 )

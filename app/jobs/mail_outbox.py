@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from email.utils import parseaddr
 from functools import partial
 from typing import Protocol
@@ -15,7 +16,9 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.adapters.dkim import DkimSigner
 from app.adapters.smtp import SmtpPermanent, SmtpPool, SmtpTemporary, SmtpUnavailable
+from app.adapters.smtp_session import Delivery
 from app.crypto import Keyring
 from app.db import Database
 from app.jobs import faults
@@ -49,6 +52,11 @@ class Circuit:
         self._longest = longest
         self._pause = 0.0
         self._open_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is a pause now."""
+        return time.monotonic() < self._open_until
 
     async def passage(self) -> bool:
         """Wait until sending makes sense; False when the worker stops first."""
@@ -84,6 +92,7 @@ class MailSender:
     sender: str
     site: str
     lease: timedelta = policy.MAIL_LEASE
+    dkim: DkimSigner | None = None
 
     async def handle(self, payload: bytes) -> None:
         """Run a job. What fails here is left to the sweeper, so no error gets out.
@@ -161,6 +170,15 @@ class MailSender:
 
     async def _deliver(self, mail: ClaimedMail) -> str:
         recipient = mails.deliverable(mail.to)
+        message, sender = self._message(mail, recipient)
+        if self.dkim is not None:
+            message = self.dkim.sign(Delivery(message, sender, recipient).contents())
+        return await self.smtp.send(message, sender=sender, recipient=recipient)
+
+    def _message(self, mail: ClaimedMail, recipient: str) -> tuple[EmailMessage | bytes, str]:
+        """The mail and its envelope sender."""
+        if mail.kind == mail_outbox.FINISHED_KIND:
+            return mail.params["message"].encode(), mail.params["sender"]
         message = mails.compose(
             mails.render(mail.kind, mail.locale, mail.params, site=self.site),
             mail_id=mail.id,
@@ -168,8 +186,7 @@ class MailSender:
             recipient=recipient,
             now=datetime.now(UTC),
         )
-        _, sender = parseaddr(self.sender)
-        return await self.smtp.send(message, sender=sender, recipient=recipient)
+        return message, parseaddr(self.sender)[1]
 
     async def _record(self, conclude: Conclude, mail: ClaimedMail) -> None:
         """Note the result, also through a restart of the database."""
