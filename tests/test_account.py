@@ -13,8 +13,20 @@ from sqlalchemy import LargeBinary, text
 
 from app.crypto import Keyring
 from app.db import Database
-from app.models import Account, AuditEvent, Base, Download, OutboxMail, Upload
-from app.services import asset_editing
+from app.models import (
+    Account,
+    AuditEvent,
+    Base,
+    Delivery,
+    Download,
+    Edition,
+    OutboxMail,
+    Signup,
+    Subscriber,
+    Upload,
+)
+from app.services import asset_editing, subscriptions, suppressions
+from app.services.consents import email_hash
 from app.services.context import Editor
 from app.services.verification_flows import address_hash
 from tests.factories import PUBLISHED_AT, add_file, publish_video
@@ -393,6 +405,12 @@ EXPORTED_AS = {
     "idempotency_key": "idempotency_keys",
     "login_failures": "login_failures",
     "mail_outbox": "mails",
+    "newsletter_consent": "newsletter_consents",
+    "newsletter_delivery": "newsletter_deliveries",
+    "newsletter_edition": "newsletter_editions",
+    "newsletter_signup": "newsletter_signups",
+    "newsletter_subscriber": "newsletter_subscriptions",
+    "newsletter_suppression": "newsletter_suppressions",
     "rendition": "renditions",
     "session": "sessions",
     "upload": "uploads",
@@ -400,7 +418,12 @@ EXPORTED_AS = {
     "verification_flow": "verification_flows",
 }
 # The names under which a column refers to a person: by the account or by the address.
-REFERENCES = {"account_id", "address_hash", "subject", "actor_id", "email_key", "caller", "scope"}
+REFERENCES = {
+    *("account_id", "address_hash", "subject", "actor_id", "email_key", "caller", "scope"),
+    *("email_hash", "subscriber_id"),
+}
+# The subject of a mail, and the scope of a limit, which is a domain.
+NOT_OF_PEOPLE = {"newsletter_message", "newsletter_rate"}
 
 
 def test_every_table_that_refers_to_a_person_is_exported() -> None:
@@ -410,7 +433,7 @@ def test_every_table_that_refers_to_a_person_is_exported() -> None:
         if REFERENCES & {column.name for column in table.columns}
         or any(key.column.table.name == "account" for key in table.foreign_keys)
     }
-    assert referring == EXPORTED_AS.keys()
+    assert referring - NOT_OF_PEOPLE == EXPORTED_AS.keys()
 
 
 async def live_through(
@@ -431,6 +454,8 @@ async def live_through(
     assert downloaded.status_code == 201, downloaded.text
 
     await work_as_editor(app, UUID(session["account"]["id"]))
+    subscribed = await client.put("/v1/newsletter/subscription", json={}, headers=headers)
+    assert subscribed.status_code == 200, subscribed.text
 
     body = {"email": email, "purpose": "password_reset"}
     flow_id = (await client.post("/v1/verification-codes", json=body)).json()["flow_id"]
@@ -445,6 +470,7 @@ async def live_through(
         assert changed.status_code == 200, changed.text
     body = {"new_email": f"pending-{new_email}", "password": PASSWORD}
     await client.post("/v1/account/email", json=body, headers=headers)
+    await get_mails(app, UUID(session["account"]["id"]), email)
     return session
 
 
@@ -467,6 +493,33 @@ async def work_as_editor(app: FastAPI, account_id: UUID) -> None:
             expires_at=PUBLISHED_AT,
         )
         session.add(upload)
+
+
+async def get_mails(app: FastAPI, account_id: UUID, email: str) -> None:
+    """Write an edition, be in its ledger, and have asked for it and objected to it as well."""
+    key, keyring = email.lower(), app.state.deployment.keyring
+    at = {"created_at": PUBLISHED_AT, "updated_at": PUBLISHED_AT}
+    async with app.state.database.transaction() as session:
+        edition = Edition(
+            kind="edition",
+            frequency="each",
+            topics=[],
+            name=f"edition-{len(email)}",
+            translations={},
+            language="en",
+            created_by=account_id,
+            **at,
+        )
+        session.add(edition)
+        await session.flush()
+        subscriber = await subscriptions.find(session, key)
+        assert subscriber is not None
+        of_this = {"edition_id": edition.id, "subscriber_id": subscriber.id}
+        session.add(Delivery(**of_this, variant=0, state="sent", due_at=PUBLISHED_AT))
+        token_hash, expires_at = key.encode(), PUBLISHED_AT + timedelta(days=7)
+        row = {"email_key": key, "email": email, "token_hash": token_hash, "request": {"a": "b"}}
+        session.add(Signup(**row, mailed_at=PUBLISHED_AT, expires_at=expires_at))
+        await suppressions.add(session, key, "editor", keyring=keyring, now=PUBLISHED_AT)
 
 
 def places_of(needles: set[bytes], records: dict[str, list[str]]) -> set[str]:
@@ -506,6 +559,8 @@ async def test_export_has_every_row_about_the_person_and_of_nobody_else(
         session["account"]["id"].encode(),
         JANE.lower().encode(),
         address_hash(JANE.lower(), keyring),
+        email_hash(JANE.lower(), keyring=keyring),
+        *(str(each.id).encode() for each in await rows(database, Subscriber)),
     }
     assert places_of(traces, await everything(database)) == EXPORTED_AS.keys()
     assert document.keys() == set(EXPORTED_AS.values())
@@ -526,6 +581,11 @@ async def test_export_has_every_row_about_the_person_and_of_nobody_else(
     }
     assert len(document["sessions"]) == 2
     assert len(document["email_change_undos"]) == 2
+    # Subscribed, gone to another address, and come back from there.
+    steps = [(step["event"], step["source"]) for step in document["newsletter_consents"]]
+    moved = [("subscribed", "address_change"), ("address_changed", "address_change")]
+    assert steps == [("subscribed", "account"), *moved, *moved]
+    assert [mail["name"] for mail in document["newsletter_deliveries"]] == [f"edition-{len(JANE)}"]
     for foreign in (john["account"]["id"], "john", address_hash(JOHN, keyring).hex()):
         assert foreign not in response.text.lower()
 
@@ -616,7 +676,20 @@ async def test_deletion_leaves_nothing_of_the_person_anywhere_but_in_the_farewel
         b"jane",  # address, key, other addresses, names, device, user agent
         b"203.0.113.5",
     }
-    assert places_of(traces, await everything(database)) == set()
+    records = await everything(database)
+    assert places_of(traces, records) == {"newsletter_consent"}
+    # It is evidence of this too from where somebody has consented; but not of who it was.
+    evidence = [json.loads(record) for record in records["newsletter_consent"]]
+    connections = [(step.pop("network"), step.pop("user_agent")) for step in evidence]
+    assert set(connections) == {("203.0.113.5/32", f"browser of {JANE}")}
+    nameless = {**records, "newsletter_consent": [json.dumps(step) for step in evidence]}
+    assert places_of(traces, nameless) == set()
+    assert [step["event"] for step in evidence][-1] == "erased"
+    for table in ("newsletter_subscriber", "newsletter_signup"):
+        assert records[table] == []
+    # Nobody can import the address again, and the ledger's figures stay as they are.
+    assert email_hash(JANE.lower(), keyring=keyring).hex() in str(records["newsletter_suppression"])
+    assert len(records["newsletter_delivery"]) == 1
     left = [mail for mail in await mailbox.mails() if "jane" in f"{mail.to}{mail.params}".lower()]
     assert [(mail.kind, mail.to) for mail in left] == [("account_deleted", JANE)]
 

@@ -6,8 +6,14 @@ from typing import Any
 import httpx
 import pytest
 
+from app.crypto import Keyring
 from app.db import Database
-from app.models import Account, EmailChangeUndo
+from app.models import Account, Consent, Delivery, Edition, EmailChangeUndo, Subscriber
+from app.services import newsletter_tokens, subscriptions, suppressions
+from app.services.consents import Evidence, email_hash
+from app.services.emails import parse_email
+from app.services.newsletter_tokens import Purpose, Recipient
+from app.services.subscriptions import Choice
 from tests.helpers import (
     NEW_PASSWORD,
     PASSWORD,
@@ -423,3 +429,216 @@ async def test_pending_registration_of_the_new_address_does_not_block_the_change
     await change(client, mailbox, session)
     assert_refused(await verify(client, rival, rival_code))
     assert (await login(client, NEW, NEW_PASSWORD)).status_code == 401
+
+
+# The newsletter
+
+
+async def put_subscription(
+    client: httpx.AsyncClient, session: dict[str, Any], **choice: Any
+) -> dict[str, Any]:
+    response = await client.put("/v1/newsletter/subscription", json=choice, headers=bearer(session))
+    assert response.status_code == 200, response.text
+    subscription: dict[str, Any] = response.json()
+    return subscription
+
+
+async def subscribe(database: Database, keyring: Keyring, email: str, clock: Clock) -> None:
+    """As a visitor does, without the account."""
+    proof, choice = Evidence("form"), Choice(("audio",), "fr", "daily")
+    async with database.transaction() as session:
+        await subscriptions.subscribe(
+            session, parse_email(email), choice, proof, keyring=keyring, now=clock.now
+        )
+
+
+async def subscribers(database: Database) -> dict[str, tuple[str, list[str]]]:
+    """State and topics by address."""
+    found = await rows(database, Subscriber)
+    return {each.email: (each.state, each.topics) for each in found}
+
+
+async def link(database: Database, keyring: Keyring, email: str, purpose: Purpose) -> str:
+    """Where a link leads in a mail that this address got."""
+    [subscriber] = [each for each in await rows(database, Subscriber) if each.email == email]
+    token = newsletter_tokens.make(purpose, Recipient(subscriber.id), keyring=keyring)
+    return f"/v1/newsletter/{purpose}/{token}"
+
+
+RUNS, LEFT = ("subscribed", ["videos"]), ("unsubscribed", ["videos"])
+OWN = ("subscribed", ["audio"])
+
+
+async def test_subscription_follows_the_account_and_comes_back_with_it(
+    client: httpx.AsyncClient,
+    mailbox: Mailbox,
+    database: Database,
+    keyring: Keyring,
+    clock: Clock,
+) -> None:
+    session = await sign_up(client, mailbox)
+    await put_subscription(client, session, topics=["videos"], frequency="weekly")
+    clock.now += SECOND
+    token = await change(client, mailbox, session)
+    assert await subscribers(database) == {NEW: RUNS}
+    shown = await client.get("/v1/newsletter/subscription", headers=bearer(session))
+    assert (shown.json()["status"], shown.json()["frequency"]) == ("subscribed", "weekly")
+    async with database.transaction() as reading:
+        # No list that somebody imports may bring the old address back.
+        assert await suppressions.is_suppressed(reading, OLD, keyring=keyring)
+        assert not await suppressions.is_suppressed(reading, NEW, keyring=keyring)
+
+    clock.now += SECOND
+    await put_subscription(client, session, topics=["audio"])  # perhaps a thief
+    assert (await undo(client, token)).status_code == 200
+    assert await subscribers(database) == {OLD: RUNS}
+    [subscriber] = await rows(database, Subscriber)
+    assert (subscriber.frequency, subscriber.language) == ("weekly", "en")
+    async with database.transaction() as reading:
+        assert not await suppressions.is_suppressed(reading, OLD, keyring=keyring)
+        assert await suppressions.is_suppressed(reading, NEW, keyring=keyring)
+
+
+async def test_evidence_of_a_change_of_address_names_neither(
+    client: httpx.AsyncClient, mailbox: Mailbox, database: Database, keyring: Keyring
+) -> None:
+    session = await sign_up(client, mailbox)
+    await put_subscription(client, session, topics=["videos"])
+    await change(client, mailbox, session)
+    first, began, moved = sorted(await rows(database, Consent), key=lambda step: step.id)
+    old, new = email_hash(OLD, keyring=keyring), email_hash(NEW, keyring=keyring)
+    assert (moved.event, moved.email_hash, moved.details["to"]) == (
+        "address_changed",
+        old,
+        new.hex(),
+    )
+    assert moved.details["successor"] == str(began.subscriber_id) != str(first.subscriber_id)
+    assert moved.subscriber_id == first.subscriber_id
+    assert (began.event, began.email_hash, began.details["from"]) == ("subscribed", new, old.hex())
+    # The new address's evidence stands alone, for that of the old one has its own term.
+    assert began.details["origin"]["source"] == first.source
+    assert began.details["origin"]["details"] == first.details
+    assert "@" not in f"{moved.details}{began.details}"
+
+
+async def test_links_of_old_mails_leave_for_good_but_give_no_other_power(
+    client: httpx.AsyncClient, mailbox: Mailbox, database: Database, keyring: Keyring
+) -> None:
+    session = await sign_up(client, mailbox)
+    await put_subscription(client, session, topics=["videos"])
+    leave = await link(database, keyring, OLD, "unsubscribe")
+    preferences = await link(database, keyring, OLD, "preferences")
+    await change(client, mailbox, session)
+    await change(client, mailbox, session, OTHER)
+
+    assert (await client.get(preferences)).json()["code"] == "token_refused"
+    refused = await client.put(preferences, json={"topics": []})
+    assert refused.json()["code"] == "token_refused"
+    # The reader of the old mailbox does not learn the new address.
+    assert (await client.get(leave)).json() == {"email": None, "status": "subscribed"}
+    assert (await client.post(leave)).json() == {"email": None, "status": "unsubscribed"}
+    assert await subscribers(database) == {OTHER: LEFT}
+
+
+async def test_links_that_a_thief_was_mailed_are_void_after_the_undoing(
+    client: httpx.AsyncClient, mailbox: Mailbox, database: Database, keyring: Keyring
+) -> None:
+    session = await sign_up(client, mailbox)
+    await put_subscription(client, session, topics=["videos"])
+    owners = await link(database, keyring, OLD, "unsubscribe")
+    token = await change(client, mailbox, session)
+    thiefs = await link(database, keyring, NEW, "unsubscribe")
+    await undo(client, token)
+    assert (await client.post(thiefs)).json()["status"] == "unsubscribed"
+    assert await subscribers(database) == {OLD: RUNS}
+    await client.post(owners)
+    assert await subscribers(database) == {OLD: LEFT}
+
+
+async def test_subscription_that_the_new_address_has_itself_stays_and_the_old_one_ends(
+    client: httpx.AsyncClient,
+    mailbox: Mailbox,
+    database: Database,
+    keyring: Keyring,
+    clock: Clock,
+) -> None:
+    session = await sign_up(client, mailbox)
+    await put_subscription(client, session, topics=["videos"])
+    await subscribe(database, keyring, NEW, clock)
+    token = await change(client, mailbox, session)
+    assert await subscribers(database) == {NEW: OWN}
+    await undo(client, token)
+    assert await subscribers(database) == {NEW: OWN, OLD: RUNS}
+
+
+async def test_change_of_address_subscribes_nobody_who_has_left_there(
+    client: httpx.AsyncClient,
+    mailbox: Mailbox,
+    database: Database,
+    keyring: Keyring,
+    clock: Clock,
+) -> None:
+    session = await sign_up(client, mailbox)
+    await put_subscription(client, session, topics=["videos"])
+    await subscribe(database, keyring, NEW, clock)
+    await client.post(await link(database, keyring, NEW, "unsubscribe"))
+    await change(client, mailbox, session)
+    assert await subscribers(database) == {NEW: ("unsubscribed", ["audio"])}
+
+
+async def test_undoing_subscribes_nobody_who_was_not_subscribed_before(
+    client: httpx.AsyncClient, mailbox: Mailbox, database: Database
+) -> None:
+    """What began at the thief's address stays there."""
+    session = await sign_up(client, mailbox)
+    token = await change(client, mailbox, session)
+    await put_subscription(client, session, topics=["videos"])
+    await undo(client, token)
+    assert await subscribers(database) == {NEW: RUNS}
+
+
+async def test_undoing_subscribes_nobody_who_has_left_meanwhile(
+    client: httpx.AsyncClient, mailbox: Mailbox, database: Database
+) -> None:
+    session = await sign_up(client, mailbox)
+    await put_subscription(client, session, topics=["videos"])
+    token = await change(client, mailbox, session)
+    await client.delete("/v1/newsletter/subscription", headers=bearer(session))
+    await undo(client, token)
+    assert await subscribers(database) == {}
+
+
+async def test_mails_that_wait_to_be_sent_go_to_the_new_address(
+    client: httpx.AsyncClient, mailbox: Mailbox, database: Database, clock: Clock
+) -> None:
+    session = await sign_up(client, mailbox)
+    await put_subscription(client, session, topics=["videos"])
+    [former] = await rows(database, Subscriber)
+    made = {"kind": "edition", "frequency": "each", "topics": [], "translations": {}}
+    at = {"created_at": clock.now, "updated_at": clock.now}
+    cases = [
+        ("sending", "pending"),
+        ("paused", "deferred"),
+        ("sending", "sending"),
+        ("sent", "sent"),
+    ]
+    async with database.transaction() as writing:
+        for edition_state, delivery_state in cases:
+            edition = Edition(name="e", language="en", state=edition_state, **made, **at)
+            writing.add(edition)
+            await writing.flush()
+            ids = {"edition_id": edition.id, "subscriber_id": former.id}
+            waiting = {"variant": 0, "state": delivery_state, "due_at": clock.now}
+            writing.add(Delivery(**ids, **waiting, has_slot=True))
+    await change(client, mailbox, session)
+    [present] = await rows(database, Subscriber)
+    ledger = {
+        each.state: (each.subscriber_id, each.has_slot) for each in await rows(database, Delivery)
+    }
+    assert ledger == {
+        "pending": (present.id, False),
+        "deferred": (present.id, False),
+        # One that is on the wire is its worker's, and what was sent was sent to the old address.
+        "sending": (former.id, True),
+        "sent": (former.id, True),
+    }

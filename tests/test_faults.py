@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,8 @@ from app.settings import Settings
 from tests.conftest import running_app
 from tests.factories import Published, publish_video
 from tests.helpers import Api, Clock, Mailbox, bearer, login, register, sign_up
+from tests.newsletters import add_subscribers, reaches, sending, start_edition
+from tests.scripted_smtp import ScriptedSmtp
 
 
 def assert_unavailable(response: httpx.Response) -> None:
@@ -220,6 +223,25 @@ async def terminate_waiting(database: Database) -> None:
     while not await database.reader.fetch(query):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
+
+
+async def test_restart_of_the_database_in_the_middle_of_an_edition_misses_nobody(
+    server: EmbeddedPostgres, fragile_app: FastAPI, keyring: Keyring
+) -> None:
+    database: Database = fragile_app.state.database
+    await add_subscribers(database, 200)
+    edition_id = await start_edition(database)
+    async with (
+        ScriptedSmtp(delays={"DATA": 0.01}) as smtp,
+        sending(database, smtp.url, keyring=keyring, lease=timedelta(seconds=4)),
+    ):
+        await smtp.has_taken(60)
+        await asyncio.to_thread(stop_at_once, server)
+        await asyncio.to_thread(start_again, server)
+        await smtp.has_taken(200)
+        await reaches(database, edition_id, "sent")
+        # What was taken in the moment of the crash is noted when the database is back.
+        assert Counter(Counter(mail.recipient for mail in smtp.taken).values()) == {1: 200}
 
 
 async def test_backend_that_dies_in_a_write_is_a_503(

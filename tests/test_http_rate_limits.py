@@ -96,7 +96,12 @@ async def test_clients_do_not_all_come_back_in_the_same_second() -> None:
 
 def test_default_policies_are_600_6000_and_60_a_minute() -> None:
     quotas = [(policy.name, policy.quota, policy.window) for policy in DEFAULT_POLICIES]
-    assert quotas == [("default", 600, 60), ("uploads", 6000, 60), ("auth", 60, 60)]
+    assert quotas == [
+        ("default", 600, 60),
+        ("uploads", 6000, 60),
+        ("unsubscribe", 6000, 60),
+        ("auth", 60, 60),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +110,9 @@ def test_default_policies_are_600_6000_and_60_a_minute() -> None:
         ("POST", "/v1/auth/login", '"default";q=600;w=60, "auth";q=60;w=60'),
         ("POST", "/v1/verification-codes", '"default";q=600;w=60, "auth";q=60;w=60'),
         ("POST", "/v1/verification-codes/verify", '"default";q=600;w=60, "auth";q=60;w=60'),
+        ("POST", "/v1/newsletter/subscriptions", '"default";q=600;w=60, "auth";q=60;w=60'),
+        ("POST", "/v1/newsletter/unsubscribe/x", '"unsubscribe";q=6000;w=60'),
+        ("GET", "/v1/newsletter/unsubscribe/x", '"default";q=600;w=60'),
         ("GET", "/v1/auth/sessions", '"default";q=600;w=60'),
         ("POST", "/v1/assets", '"default";q=600;w=60'),
     ],

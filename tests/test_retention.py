@@ -16,13 +16,18 @@ from app.models import (
     Account,
     AuditEvent,
     Base,
+    Consent,
+    Delivery,
+    Edition,
     EmailChangeUndo,
     FailedCodes,
     IdempotencyKey,
     LoginFailures,
     OutboxMail,
     Session,
+    Signup,
     StoredSigningKey,
+    Subscriber,
     VerificationCode,
     VerificationFlow,
 )
@@ -102,6 +107,23 @@ def audit_event() -> AuditEvent:
     return AuditEvent(occurred_at=NOON, action="login", details={})
 
 
+def signup(**changes: Any) -> Signup:
+    wish = {"email_key": "a@b.org", "email": "a@b.org", "token_hash": b"t", "request": {}}
+    return Signup(**{**wish, "mailed_at": NOON, "expires_at": NOON, **changes})
+
+
+def consent(event: str = "subscribed", **changes: Any) -> Consent:
+    step = {"email_hash": b"a", "subscriber_id": OWNER, "event": event, "source": "form"}
+    return Consent(**{**step, "details": {}, "occurred_at": NOON, **changes})
+
+
+def subscriber(**changes: Any) -> Subscriber:
+    choice = {"topics": [], "language": "en", "frequency": "each"}
+    at = {"subscribed_at": NOON, "created_at": NOON, "updated_at": NOON}
+    address = {"email": "a@b.org", "email_key": "a@b.org"}
+    return Subscriber(**{"id": OWNER, **address, "state": "subscribed", **choice, **at, **changes})
+
+
 async def store(database: Database, *entries: Base) -> None:
     async with database.transaction() as session:
         if await session.get(Account, OWNER) is None:
@@ -138,6 +160,8 @@ async def left(database: Database, table: type[Base], now: datetime) -> int:
         (idempotency_key, 24 * HOUR),
         (audit_event, 365 * DAY),
         (lambda: signing_key(retires_at=NOON), timedelta(0)),
+        (signup, timedelta(0)),
+        (consent, 1095 * DAY),
     ],
     ids=[
         "pending_flow",
@@ -154,6 +178,8 @@ async def left(database: Database, table: type[Base], now: datetime) -> int:
         "idempotency_key",
         "audit_event",
         "retired_signing_key",
+        "signup",
+        "consent",
     ],
 )
 async def test_row_stays_to_the_end_of_its_term_and_no_longer(
@@ -175,6 +201,44 @@ async def test_counts_of_wrong_codes_stay_for_seven_whole_days(
         assert await left(database, FailedCodes, now) == int(is_there)
 
 
+async def test_evidence_is_kept_while_its_subscription_runs_and_three_years_longer(
+    database: Database,
+) -> None:
+    steps = [consent("requested"), consent(), consent("changed", occurred_at=NOON + 9 * DAY)]
+    await store(database, subscriber(), *steps)
+    assert await left(database, Consent, NOON + 5000 * DAY) == 3
+    end = NOON + 5000 * DAY
+    async with database.transaction() as session:
+        running = await session.get_one(Subscriber, OWNER)
+        running.state, running.ended_at = "unsubscribed", end
+    assert await left(database, Consent, end + 1095 * DAY) == 3
+    assert await left(database, Consent, end + 1095 * DAY + SECOND) == 0
+
+
+async def test_evidence_outlives_an_erased_subscriber_by_three_years(database: Database) -> None:
+    erased_at = NOON + 5000 * DAY
+    await store(database, consent(), consent("erased", occurred_at=erased_at))
+    assert await left(database, Consent, erased_at + 1095 * DAY) == 2
+    assert await left(database, Consent, erased_at + 1095 * DAY + SECOND) == 0
+
+
+async def test_ledger_is_kept_for_a_year_after_its_edition_finished(database: Database) -> None:
+    made = {"kind": "edition", "frequency": "each", "topics": [], "name": "e", "translations": {}}
+    at = {"created_at": NOON, "updated_at": NOON}
+    editions = [
+        Edition(language="en", state=state, finished_at=finished_at, **made, **at)
+        for state, finished_at in (("sent", NOON), ("sending", None))
+    ]
+    await store(database, *editions)
+    ids = [{"edition_id": each.id, "subscriber_id": OWNER} for each in editions]
+    await store(database, *(Delivery(**each, variant=0, due_at=NOON) for each in ids))
+    assert await left(database, Delivery, NOON + 365 * DAY) == 2
+    assert await left(database, Delivery, NOON + 365 * DAY + SECOND) == 1
+    [kept] = await rows(database, Delivery)
+    assert kept.edition_id == editions[1].id
+    assert len(await rows(database, Edition)) == 2
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -194,7 +258,13 @@ async def test_row_in_use_is_never_purged(database: Database, entry: Callable[[]
 
 def test_every_table_has_a_term_or_a_reason_for_none() -> None:
     """A new table fails here until somebody has decided how long its rows are kept."""
-    kept = {"account", "asset", "collection", "keyword"}  # until their owners delete them
+    # Until their owners delete them.
+    kept = {"account", "asset", "collection", "keyword", "newsletter_edition", "newsletter_topic"}
+    # So that nobody is written to who has left: until they are erased, and then as a bare hash.
+    refusals = {"newsletter_subscriber", "newsletter_suppression"}
+    with_their_edition = {"newsletter_message"}
+    # A row for each frequency, and one for each domain.
+    bare_states = {"newsletter_digest", "newsletter_rate"}
     with_their_asset = {
         *("asset_relation", "asset_search", "asset_version", "caption", "collection_item"),
         *("facet_count", "rendition"),
@@ -204,7 +274,8 @@ def test_every_table_has_a_term_or_a_reason_for_none() -> None:
     # By jobs that delete their bytes from the store first.
     collected = {"stored_object", "condemned_object", "upload", "upload_part"}
     purged = {table.__tablename__ for table in retention.TABLES}
-    others = (kept, with_their_asset, bare_counts, with_their_flow, collected)
+    of_newsletter = (refusals, with_their_edition, bare_states)
+    others = (kept, with_their_asset, bare_counts, with_their_flow, collected, *of_newsletter)
     assert purged.union(*others) == Base.metadata.tables.keys()
     assert not any(purged & each for each in others)
 

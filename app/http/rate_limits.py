@@ -25,20 +25,26 @@ from app.http.tus import is_upload
 
 # Probes and preflights cost nothing, and refusing them breaks more than it protects.
 UNLIMITED_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
-_AUTH_PREFIXES = ("/v1/auth/", "/v1/verification-codes")
+_AUTH_PREFIXES = ("/v1/auth/", "/v1/verification-codes", "/v1/newsletter/subscriptions")
 
 
 def _always(_: Scope) -> bool:
     return True
 
 
-def _is_not_upload(scope: Scope) -> bool:
-    return not _is_upload(scope)
+def _is_ordinary(scope: Scope) -> bool:
+    return not _is_upload(scope) and not _is_one_click(scope)
 
 
 def _is_upload(scope: Scope) -> bool:
     """One of the many pieces in which a large file comes, or the question where it stands."""
     return scope["method"] in {"HEAD", "PATCH"} and is_upload(scope["path"])
+
+
+def _is_one_click(scope: Scope) -> bool:
+    """A reader who leaves the newsletter: for all of its users a mailbox provider calls itself."""
+    path: str = scope["path"]
+    return scope["method"] == "POST" and path.startswith("/v1/newsletter/unsubscribe/")
 
 
 def _is_auth(scope: Scope) -> bool:
@@ -58,8 +64,9 @@ class RateLimitPolicy:
 
 
 DEFAULT_POLICIES = (
-    RateLimitPolicy("default", quota=600, window=60, applies=_is_not_upload),
+    RateLimitPolicy("default", quota=600, window=60, applies=_is_ordinary),
     RateLimitPolicy("uploads", quota=6000, window=60, applies=_is_upload),
+    RateLimitPolicy("unsubscribe", quota=6000, window=60, applies=_is_one_click),
     RateLimitPolicy("auth", quota=60, window=60, applies=_is_auth),
 )
 

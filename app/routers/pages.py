@@ -1,7 +1,7 @@
 """The few pages that this API serves itself: its documentation, and where links in mails lead.
 
-Until a browser app serves /verify, /reset and /undo at APP_URL, these plain pages do: nothing is
-used up by opening one, only by pressing its button (mail scanners open every link).
+Until a browser app serves /verify, /reset, /undo and /newsletter/… at APP_URL, these plain pages
+do: nothing is used up by opening one, only by pressing its button (mail scanners open every link).
 """
 
 from pathlib import Path
@@ -18,17 +18,23 @@ _STATIC = Path(__file__).parent.parent / "static"
 _SWAGGER = Path(fastapi_offline.__file__).parent / "static"
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'{styles}; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; base-uri 'none'; form-action {form_action}; frame-ancestors 'none'"
 )
-_PAGE_HEADERS = {"Content-Security-Policy": _CSP.format(styles=""), "Cache-Control": "no-cache"}
+
+
+def page_headers(*, styles: str = "", form_action: str = "'none'") -> dict[str, str]:
+    """For a page of our own; what it may load comes from here alone."""
+    policy = _CSP.format(styles=styles, form_action=form_action)
+    return {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
+
+
+_PAGE_HEADERS = page_headers()
 # Swagger UI sets style attributes.
-_DOCS_HEADERS = {
-    "Content-Security-Policy": _CSP.format(styles=" 'unsafe-inline'"),
-    "Cache-Control": "no-cache",
-}
+_DOCS_HEADERS = page_headers(styles=" 'unsafe-inline'")
 _ASSETS = {
     "page.css": _STATIC / "page.css",
     "link.js": _STATIC / "link.js",
+    "newsletter.js": _STATIC / "newsletter.js",
     "docs.js": _STATIC / "docs.js",
     "swagger-ui-bundle.js": _SWAGGER / "swagger-ui-bundle.js",
     "swagger-ui.css": _SWAGGER / "swagger-ui.css",
@@ -52,6 +58,14 @@ async def get_documentation() -> FileResponse:
 async def get_link_page() -> FileResponse:
     """Where the link of a mail leads; the token is in the fragment, which no server sees."""
     return FileResponse(_STATIC / "link.html", headers=_PAGE_HEADERS)
+
+
+@router.get("/newsletter/confirm")
+@router.get("/newsletter/unsubscribe")
+@router.get("/newsletter/preferences")
+async def get_newsletter_page() -> FileResponse:
+    """Where the links of newsletter mails lead."""
+    return FileResponse(_STATIC / "newsletter.html", headers=_PAGE_HEADERS)
 
 
 @router.get("/static/{name}")

@@ -27,7 +27,13 @@ from app.models import (
     VerificationCode,
     VerificationFlow,
 )
-from app.services import audit_events, mail_outbox, reauthentication
+from app.services import (
+    account_newsletter,
+    audit_events,
+    mail_outbox,
+    newsletter_records,
+    reauthentication,
+)
 from app.services.auth import Caller, Transactions
 from app.services.context import Client, Deployment
 from app.services.verification_flows import address_hash
@@ -67,34 +73,17 @@ async def update_profile(
 async def export(session: AsyncSession, account_id: UUID, *, keyring: Keyring) -> dict[str, Any]:
     """Everything held about a person (GDPR, articles 15 and 20), as one document."""
     account = await reauthentication.own_account(session, account_id)
-    hashed = address_hash(account.email_key, keyring)
-    mine = VerificationFlow.account_id == account_id
-    flow_ids = select(VerificationFlow.id).where(mine)
-    queries: dict[str, Select[Any]] = {
-        "sessions": select(Session).where(Session.account_id == account_id),
-        "verification_flows": select(VerificationFlow).where(mine),
-        "verification_codes": select(VerificationCode).where(
-            VerificationCode.flow_id.in_(flow_ids)
-        ),
-        "email_change_undos": select(EmailChangeUndo).where(
-            EmailChangeUndo.account_id == account_id
-        ),
-        "login_failures": select(LoginFailures).where(LoginFailures.address_hash == hashed),
-        "failed_codes": select(FailedCodes).where(FailedCodes.scope == hashed),
-        "idempotency_keys": select(IdempotencyKey).where(IdempotencyKey.caller == str(account_id)),
-        "mails": select(OutboxMail).where(OutboxMail.account_id == account_id),
-        "audit_events": select(AuditEvent).where(AuditEvent.subject == str(account_id)),
-        "asset_versions": select(AssetVersion).where(AssetVersion.account_id == account_id),
-        "renditions": select(Rendition).where(Rendition.created_by == account_id),
-        "uploads": select(Upload).where(Upload.account_id == account_id),
-    }
     sections = {
         name: [_columns(row) for row in await session.scalars(query)]
-        for name, query in queries.items()
+        for name, query in _sections(account, keyring).items()
     }
+    newsletter = await newsletter_records.export(
+        session, account.email_key, account_id, keyring=keyring
+    )
     downloads = await _downloads(session, account_id)
     assets = await _assets(session, account_id)
-    return {"account": _columns(account), **sections, "downloads": downloads, "assets": assets}
+    own = {"account": _columns(account), "downloads": downloads, "assets": assets}
+    return {**own, **sections, **newsletter}
 
 
 async def erase(
@@ -120,6 +109,9 @@ async def erase(
     async with transactions() as session:
         account = await reauthentication.own_account(session, caller.account_id, checked=checked)
         await _forget_address(session, account, keyring=deployment.keyring, now=now)
+        await account_newsletter.erase(
+            session, account.email_key, client=client, keyring=deployment.keyring, now=now
+        )
         # The farewell is sealed in the outbox; with its sending the last copy of the address goes.
         await mail_outbox.notify(
             session, account, "account_deleted", deployment=deployment, now=now
@@ -130,6 +122,30 @@ async def erase(
         await audit_events.pseudonymise(session, account.id, keyring=deployment.keyring)
         # Sessions, flows, codes and undo links go with it (ON DELETE CASCADE).
         await session.delete(account)
+
+
+def _sections(account: Account, keyring: Keyring) -> dict[str, Select[Any]]:
+    account_id, hashed = account.id, address_hash(account.email_key, keyring)
+    mine = VerificationFlow.account_id == account_id
+    flow_ids = select(VerificationFlow.id).where(mine)
+    return {
+        "sessions": select(Session).where(Session.account_id == account_id),
+        "verification_flows": select(VerificationFlow).where(mine),
+        "verification_codes": select(VerificationCode).where(
+            VerificationCode.flow_id.in_(flow_ids)
+        ),
+        "email_change_undos": select(EmailChangeUndo).where(
+            EmailChangeUndo.account_id == account_id
+        ),
+        "login_failures": select(LoginFailures).where(LoginFailures.address_hash == hashed),
+        "failed_codes": select(FailedCodes).where(FailedCodes.scope == hashed),
+        "idempotency_keys": select(IdempotencyKey).where(IdempotencyKey.caller == str(account_id)),
+        "mails": select(OutboxMail).where(OutboxMail.account_id == account_id),
+        "audit_events": select(AuditEvent).where(AuditEvent.subject == str(account_id)),
+        "asset_versions": select(AssetVersion).where(AssetVersion.account_id == account_id),
+        "renditions": select(Rendition).where(Rendition.created_by == account_id),
+        "uploads": select(Upload).where(Upload.account_id == account_id),
+    }
 
 
 async def _forget_address(

@@ -11,6 +11,7 @@ from app.crypto import Keyring, PasswordHasher
 from app.errors import AppError, constraint_name
 from app.models import Account, EmailChangeUndo, VerificationFlow
 from app.services import (
+    account_newsletter,
     audit_events,
     mail_outbox,
     one_time_codes,
@@ -93,12 +94,16 @@ async def verify(
     if flow.completed_at is not None:
         raise CodeRefused
     await one_time_codes.redeem_code(session, flow, code, deployment=deployment, now=now)
+    old, new = _address(account), _address(flow)
     try:
         async with session.begin_nested():  # no notice of a change that did not happen
             await _notify_old_address(session, account, deployment=deployment, now=now)
             await _take_address(session, account, flow.email, flow.email_key, now=now)
     except AddressTaken:
         raise CodeRefused from None
+    await account_newsletter.move(
+        session, old, new, client=client, keyring=deployment.keyring, now=now
+    )
     await audit_events.record(
         session, "email_changed", account_id=account.id, client=client, now=now
     )
@@ -116,23 +121,18 @@ async def undo(
     """
     account, entry = await _find_undo(session, token, keyring=deployment.keyring, now=now)
     entry.used_at = now
+    given_up = _address(account)
     try:
         await _take_address(session, account, entry.email, entry.email_key, now=now)
     except AddressTaken:
         raise UndoRefused from None
+    await account_newsletter.move_back(
+        session, given_up, _address(entry), client=client, keyring=deployment.keyring, now=now
+    )
     await _void_later_links(session, entry)
     account.password_hash = NO_PASSWORD
     await sessions.end_sessions(session, account.id, now=now)
-    flow = VerificationFlow(
-        purpose="password_reset",
-        email=account.email,
-        email_key=account.email_key,
-        address_hash=verification_flows.address_hash(account.email_key, deployment.keyring),
-        account_id=account.id,
-        locale=account.locale,
-        created_at=now,
-        completed_at=now,
-    )
+    flow = _proven_reset(account, keyring=deployment.keyring, now=now)
     session.add(flow)
     await audit_events.record(
         session, "email_change_undone", account_id=account.id, client=client, now=now
@@ -204,6 +204,24 @@ async def _find_undo(
     if account is None or entry is None or policy.is_expired(entry.expires_at, now):
         raise UndoRefused
     return account, entry
+
+
+def _proven_reset(account: Account, *, keyring: Keyring, now: datetime) -> VerificationFlow:
+    """The link has proven the mailbox, as a code would have."""
+    return VerificationFlow(
+        purpose="password_reset",
+        email=account.email,
+        email_key=account.email_key,
+        address_hash=verification_flows.address_hash(account.email_key, keyring),
+        account_id=account.id,
+        locale=account.locale,
+        created_at=now,
+        completed_at=now,
+    )
+
+
+def _address(row: Account | VerificationFlow | EmailChangeUndo) -> EmailAddress:
+    return EmailAddress(row.email, row.email_key)
 
 
 async def _void_later_links(session: AsyncSession, entry: EmailChangeUndo) -> None:

@@ -8,21 +8,28 @@ from sqlalchemy import (
     delete,
     exists,
     inspect,
+    or_,
     select,
     text,
     tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from app.models import (
     AuditEvent,
+    Consent,
+    Delivery,
+    Edition,
     EmailChangeUndo,
     FailedCodes,
     IdempotencyKey,
     LoginFailures,
     OutboxMail,
     Session,
+    Signup,
     StoredSigningKey,
+    Subscriber,
     VerificationCode,
     VerificationFlow,
 )
@@ -47,6 +54,11 @@ def _expired(now: datetime) -> dict[type[Base], ColumnElement[bool]]:
         IdempotencyKey: IdempotencyKey.created_at < now - policy.KEEP_IDEMPOTENCY_KEY,
         AuditEvent: AuditEvent.occurred_at < now - policy.KEEP_AUDIT_EVENT,
         StoredSigningKey: StoredSigningKey.retires_at < now,
+        Signup: Signup.expires_at < now,
+        Consent: _has_ended(now),
+        Delivery: Delivery.edition_id.in_(
+            select(Edition.id).where(Edition.finished_at < now - policy.KEEP_DELIVERY)
+        ),
     }
 
 
@@ -57,6 +69,20 @@ def _is_over(now: datetime) -> ColumnElement[bool]:
         VerificationCode.flow_id == VerificationFlow.id, VerificationCode.issued_at >= since
     )
     return (VerificationFlow.created_at < since) & ~later_code
+
+
+def _has_ended(now: datetime) -> ColumnElement[bool]:
+    """Evidence is needed while its subscription runs, and for a term after that and all of it."""
+    since = now - policy.KEEP_CONSENT
+    later = aliased(Consent)
+    later_step = exists().where(
+        later.subscriber_id == Consent.subscriber_id, later.occurred_at >= since
+    )
+    subscription = exists().where(
+        Subscriber.id == Consent.subscriber_id,
+        or_(Subscriber.state == "subscribed", Subscriber.ended_at >= since),
+    )
+    return (Consent.occurred_at < since) & ~later_step & ~subscription
 
 
 Table = type[Base]
