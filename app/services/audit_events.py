@@ -73,3 +73,11 @@ async def list_events(
     if before is not None:
         query = query.where(AuditEvent.id < before)
     return (await session.scalars(query)).all()
+
+
+async def list_since(
+    session: AsyncSession, action: str, *, since: datetime
+) -> Sequence[AuditEvent]:
+    """Everything of one kind that happened after `since`, oldest first."""
+    query = select(AuditEvent).where(AuditEvent.action == action, AuditEvent.occurred_at > since)
+    return (await session.scalars(query.order_by(AuditEvent.id))).all()

@@ -1,0 +1,134 @@
+"""An edition in figures: what became of its mails, how fast they leave, and when it will end."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+from sqlalchemy import RowMapping, Text, and_, case, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models import Delivery, Edition
+from app.services import policy
+from app.services.delivery_ledger import LedgerState, shown_state
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How many mails of a state got the same answer: an enhanced status code, or SMTP's own."""
+
+    state: LedgerState
+    code: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    state: str
+    # Everybody in the ledger; while it is still being written, so far.
+    recipients: int
+    is_complete: bool
+    deliveries: Mapping[LedgerState, int]
+    bounced: int
+    complained: int
+    unsubscribed: int
+    failures: Sequence[Failure]
+    mails_per_second: float
+    # None unless mails are leaving, and until all recipients are known.
+    seconds_left: int | None
+    pause_reason: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+async def count(session: AsyncSession, edition: Edition, *, now: datetime) -> Stats:
+    """One pass over the edition's rows: a third of a second for a million."""
+    has_failed = Delivery.state.in_(("deferred", "failed", "unknown"))
+    answer = func.coalesce(Delivery.smtp_status, cast(Delivery.smtp_code, Text))
+    code = case((has_failed, answer)).label("code")
+    has_just_left = and_(
+        Delivery.state == "sent", Delivery.finished_at > now - policy.EDITION_RATE_WINDOW
+    )
+    query = (
+        select(
+            Delivery.state,
+            code,
+            func.count().label("count"),
+            func.count(Delivery.bounced_at).label("bounced"),
+            func.count(Delivery.complained_at).label("complained"),
+            func.count(Delivery.unsubscribed_at).label("unsubscribed"),
+            func.count().filter(has_just_left).label("just_left"),
+        )
+        .where(Delivery.edition_id == edition.id)
+        .group_by(Delivery.state, code)
+    )
+    rows = (await session.execute(query)).mappings().all()
+    return _stats(edition, rows, now=now)
+
+
+def unconcluded(deliveries: Mapping[LedgerState, int]) -> int:
+    """How many mails are still to be sent, or to be answered for."""
+    return sum(deliveries.get(state, 0) for state in ("pending", "sending", "deferred"))
+
+
+def _stats(edition: Edition, rows: Sequence[RowMapping], *, now: datetime) -> Stats:
+    totals: Counter[str] = Counter()
+    for row in rows:
+        totals.update({name: row[name] for name in _TOTALS})
+    deliveries = _by_state(edition, rows)
+    rate = _rate(edition, totals["just_left"], now=now)
+    return Stats(
+        state=edition.state,
+        # What is past its term of retention is in no row any more.
+        recipients=totals["count"] or edition.recipients,
+        is_complete=edition.fanned_out_at is not None,
+        deliveries=deliveries,
+        bounced=totals["bounced"],
+        complained=totals["complained"],
+        unsubscribed=totals["unsubscribed"],
+        failures=_failures(rows),
+        mails_per_second=round(rate, 2),
+        seconds_left=_seconds_left(edition, deliveries, rate),
+        pause_reason=edition.pause_reason,
+        started_at=edition.started_at,
+        finished_at=edition.finished_at,
+    )
+
+
+_TOTALS = ("count", "bounced", "complained", "unsubscribed", "just_left")
+
+
+def _by_state(edition: Edition, rows: Sequence[RowMapping]) -> dict[LedgerState, int]:
+    counts: Counter[LedgerState] = Counter()
+    for row in rows:
+        counts[shown_state(row["state"], edition.state)] += row["count"]
+    return counts
+
+
+def _rate(edition: Edition, just_left: int, *, now: datetime) -> float:
+    """Mails per second, over the last minute or since a start that is less long ago."""
+    if edition.started_at is None:
+        return 0.0
+    window = min(policy.EDITION_RATE_WINDOW, max(now - edition.started_at, timedelta(seconds=1)))
+    return just_left / window.total_seconds()
+
+
+def _seconds_left(
+    edition: Edition, deliveries: Mapping[LedgerState, int], rate: float
+) -> int | None:
+    if edition.state != "sending" or edition.fanned_out_at is None or not rate:
+        return None
+    return ceil(unconcluded(deliveries) / rate)
+
+
+def _failures(rows: Sequence[RowMapping]) -> list[Failure]:
+    """The most frequent answers first. A mail that waits for its turn has had none."""
+    found = [
+        Failure(row["state"], row["code"], row["count"])
+        for row in rows
+        if row["state"] in {"failed", "unknown"} or row["code"] is not None
+    ]
+    return sorted(found, key=lambda each: (-each.count, each.state, each.code or ""))[
+        : policy.SHOWN_FAILURES
+    ]
