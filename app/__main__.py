@@ -16,6 +16,7 @@ import typer
 from asyncpg.exceptions import ClientConfigurationError
 from fastapi import FastAPI
 
+from app import newsletter_cli
 from app.crypto import Keyring, PasswordHasher
 from app.db import Database
 from app.errors import AppError
@@ -35,10 +36,14 @@ cli = typer.Typer(
 Work = Callable[[Settings, Database, Keyring], Coroutine[Any, Any, None]]
 
 
+cli.add_typer(newsletter_cli.commands, name="newsletter")
+
+
 @cli.callback()
-def prepare() -> None:
+def prepare(context: typer.Context) -> None:
     """Before any command: logs, in the form that the environment asks for."""
     configure_logging(json_lines=load_settings().is_production)
+    context.obj = _run  # for commands of other files
 
 
 @cli.command()
@@ -254,7 +259,7 @@ def main() -> None:
     except SettingsError as error:
         _give_up(str(error), status=2)
     except AppError as error:
-        _give_up(" ".join(item["message"] for item in error.errors) or error.title, status=2)
+        _give_up(" ".join(item["message"] for item in error.errors) or str(error), status=2)
     except ClientConfigurationError as error:
         _give_up(f"DATABASE_URL: {error}", status=2)
     except ChildProcessError as error:

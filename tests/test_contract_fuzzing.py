@@ -34,17 +34,17 @@ def no_server_error(_: Any, response: Response, __: Case[Any]) -> bool | None:
     return None
 
 
-# The body of an upload is bytes, as those of a file are.
-schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
-
 CHECKS: list[CheckFunction] = [
     no_server_error,
     status_code_conformance,
     content_type_conformance,
     response_schema_conformance,
 ]
-# The bodies of uploads are bytes like any other.
-schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+# The bodies of uploads and mails are bytes like any other, and CSV is text.
+schemathesis.serializer.alias(
+    ["application/offset+octet-stream", "message/rfc822"], "application/octet-stream"
+)
+schemathesis.serializer.alias("text/csv", "text/plain")
 SCHEMA = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
 OPERATIONS = {
     f"{result.ok().method.upper()} {result.ok().path}": result.ok()

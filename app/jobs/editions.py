@@ -20,4 +20,4 @@ async def start_due(database: Database, newsroom: Newsroom) -> None:
             )
         if edition_id is None:
             return
-        log.info("edition_started", edition_id=str(edition_id))
+        log.info("edition_due", edition_id=str(edition_id))

@@ -7,19 +7,24 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
+from app.adapters.dkim import DkimSigner, open_signer
 from app.adapters.smtp import SmtpPool
 from app.adapters.storage import ObjectStorage, StorageError, open_storage
 from app.adapters.upload_store import open_upload_store
 from app.crypto import Keyring
 from app.db import Database
-from app.jobs import faults, retention, stored_objects
+from app.jobs import bounces, editions, faults, retention, stored_objects
 from app.jobs.consumer import Consumer, JobKind, Patience, Periodic, sleep
+from app.jobs.delivery_attempts import Post
+from app.jobs.digests import Digester
 from app.jobs.incoming_files import IncomingFiles
 from app.jobs.mail_outbox import Circuit, MailSender
+from app.jobs.newsletter_sending import CONNECTIONS, EditionSender
 from app.jobs.publication import Publisher
 from app.jobs.renditions import RenditionProcessor
 from app.jobs.uploads import Cleaner
 from app.services import asset_relations, mail_outbox, policy, rendition_processing
+from app.services.context import Newsroom
 from app.settings import Settings, SettingsError
 
 __all__ = ["Pace", "Periodic", "run"]
@@ -36,6 +41,7 @@ class Pace:
     sweep: float = 2
     mail_pause: float = 2
     mail_lease: timedelta = policy.MAIL_LEASE
+    delivery_lease: timedelta = policy.DELIVERY_LEASE
     patience: Patience = field(default_factory=Patience)
 
 
@@ -53,22 +59,61 @@ async def run(
     pace: Pace = _DEFAULT_PACE,
 ) -> None:
     """Work until `stop` is set, then finish what is running."""
-    smtp = _open_pool(smtp_url, settings)
-    circuit = Circuit(stop, shortest=pace.mail_pause)
-    sender, site = settings.mail_from, settings.links_url
-    mail_sender = MailSender(database, keyring, smtp, circuit, sender, site, pace.mail_lease)
-    duties = _duties(database, mail_sender, settings)
+    newsroom = _newsroom(settings)
+    mail = _open_mail(database, newsroom, settings, keyring, smtp_url, stop, pace)
+    duties = _duties(database, mail.codes, newsroom, settings)
     direct = Database(settings.database_direct_url) if settings.database_direct_url else database
     timed = [*duties.timed, *periodic]
     consumer = Consumer(direct, duties.kinds, timed, patience=pace.patience, stop=stop)
     sweeping = [asyncio.create_task(_repeat(sweep, pace.sweep, stop)) for sweep in duties.sweeps]
+    sweeping.append(
+        asyncio.create_task(bounces.listen(database, settings=settings, keyring=keyring))
+    )
+    sending = asyncio.create_task(mail.editions.run(stop))
     try:
-        await consumer.run()
+        await asyncio.gather(consumer.run(), sending)
     finally:
         for task in sweeping:
             task.cancel()
-        await asyncio.gather(*sweeping, return_exceptions=True)
-        await smtp.close()
+        await asyncio.gather(*sweeping, sending, return_exceptions=True)
+        await asyncio.gather(*(pool.close() for pool in mail.pools))
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """What sends codes and notices, what sends editions, and the connections of each."""
+
+    codes: MailSender
+    editions: EditionSender
+    pools: Sequence[SmtpPool]
+
+
+def _open_mail(
+    database: Database,
+    newsroom: Newsroom,
+    settings: Settings,
+    keyring: Keyring,
+    smtp_url: str,
+    stop: asyncio.Event,
+    pace: Pace,
+) -> _Mail:
+    """Two lanes that share no connection, so that no code waits behind an edition."""
+    signer = _open_signer(settings)
+    quick, bulk = (_open_pool(smtp_url, settings, size) for size in (MAIL_CONNECTIONS, CONNECTIONS))
+    circuits = [Circuit(stop, shortest=pace.mail_pause) for _ in (quick, bulk)]
+    codes = MailSender(
+        database,
+        keyring,
+        quick,
+        circuits[0],
+        settings.mail_from,
+        settings.links_url,
+        pace.mail_lease,
+        signer,
+    )
+    post = Post(bulk, circuits[1], newsroom, keyring, signer)
+    rate, lease = settings.newsletter_rate, pace.delivery_lease
+    return _Mail(codes, EditionSender(database, post, rate=rate, lease=lease), (quick, bulk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +125,9 @@ class _Duties:
     timed: Sequence[Periodic]
 
 
-def _duties(database: Database, mail_sender: MailSender, settings: Settings) -> _Duties:
+def _duties(
+    database: Database, mail_sender: MailSender, newsroom: Newsroom, settings: Settings
+) -> _Duties:
     """One line each."""
     publisher = Publisher(database)
     storage = _open_storage(settings)
@@ -96,9 +143,16 @@ def _duties(database: Database, mail_sender: MailSender, settings: Settings) -> 
             JobKind(stored_objects.ENTRYPOINT, objects.move, at_once=2),
             JobKind(rendition_processing.ENTRYPOINT, processor.handle, at_once=2),
         ],
-        sweeps=[mail_sender.sweep, publisher.sweep, objects.sweep, processor.sweep],
+        sweeps=[
+            mail_sender.sweep,
+            publisher.sweep,
+            objects.sweep,
+            processor.sweep,
+            partial(editions.start_due, database, newsroom),
+        ],
         timed=[
             Periodic("purge", "17 * * * *", partial(retention.purge, database)),
+            Periodic("make_digests", "* * * * *", Digester(database, newsroom).make_due),
             Periodic("collect_objects", "27 * * * *", objects.collect),
             Periodic("remove_ended_uploads", "* * * * *", cleaner.remove_ended),
             Periodic("remove_stray_uploads", "47 * * * *", cleaner.remove_strays),
@@ -107,13 +161,27 @@ def _duties(database: Database, mail_sender: MailSender, settings: Settings) -> 
     )
 
 
-def _open_pool(smtp_url: str, settings: Settings) -> SmtpPool:
+def _newsroom(settings: Settings) -> Newsroom:
+    return Newsroom(
+        sender=settings.newsletter_sender,
+        api_url=settings.base_url,
+        pages_url=settings.links_url,
+        bounce_domain=settings.bounce_domain,
+    )
+
+
+def _open_pool(smtp_url: str, settings: Settings, size: int) -> SmtpPool:
     try:
-        return SmtpPool(
-            smtp_url, size=MAIL_CONNECTIONS, opportunistic_tls=not settings.is_production
-        )
+        return SmtpPool(smtp_url, size=size, opportunistic_tls=not settings.is_production)
     except ValueError as error:
         raise SettingsError(f"SMTP_URL: {error}") from None
+
+
+def _open_signer(settings: Settings) -> DkimSigner | None:
+    try:
+        return open_signer(settings)
+    except ValueError as error:
+        raise SettingsError(f"DKIM_KEY: {error}") from None
 
 
 def _open_storage(settings: Settings) -> ObjectStorage:
