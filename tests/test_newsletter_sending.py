@@ -109,7 +109,7 @@ async def test_whoever_subscribes_after_the_start_waits_for_the_next_edition(
         "UPDATE newsletter_subscriber SET subscribed_at = $1 WHERE domain = 'late.example'", now
     )
     edition_id = await start_edition(ledger_database, started_at=now - timedelta(seconds=1))
-    chunks = []
+    chunks: list[fan_out.Progress] = []
     while not chunks or not chunks[-1].is_complete:
         chunk = await fan_out.write_chunk(ledger_database.write, edition_id, now=now, chunk=4)
         assert chunk is not None

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -31,7 +31,7 @@ from app.models import (
     VerificationCode,
     VerificationFlow,
 )
-from app.services import retention
+from app.services import edition_stats, retention
 from tests.helpers import (
     NEW_PASSWORD,
     Clock,
@@ -220,6 +220,31 @@ async def test_evidence_outlives_an_erased_subscriber_by_three_years(database: D
     await store(database, consent(), consent("erased", occurred_at=erased_at))
     assert await left(database, Consent, erased_at + 1095 * DAY) == 2
     assert await left(database, Consent, erased_at + 1095 * DAY + SECOND) == 0
+
+
+async def test_figures_of_an_edition_outlive_its_ledger(database: Database) -> None:
+    made = {"kind": "edition", "frequency": "each", "topics": [], "name": "e", "translations": {}}
+    at = {"created_at": NOON, "updated_at": NOON, "started_at": NOON, "finished_at": NOON}
+    edition = Edition(language="en", state="sent", recipients=3, **made, **at)
+    await store(database, edition)
+    outcomes: list[dict[str, Any]] = [
+        {"state": "sent", "unsubscribed_at": NOON},
+        {"state": "sent", "bounced_at": NOON},
+        {"state": "failed", "smtp_status": "5.1.1", "smtp_code": 550},
+    ]
+    for outcome in outcomes:
+        row = {"subscriber_id": uuid4(), "variant": 0, "due_at": NOON}
+        await store(database, Delivery(edition_id=edition.id, **row, **outcome))
+    stats = []
+    for now in (NOON + 365 * DAY, NOON + 365 * DAY + SECOND, NOON + 900 * DAY):
+        await purge(database, now=now)
+        async with database.transaction() as session:
+            found = await session.get_one(Edition, edition.id)
+            stats.append(await edition_stats.count(session, found, now=now))
+    assert await rows(database, Delivery) == []
+    assert stats[0] == stats[1] == stats[2]
+    assert stats[2].deliveries == {"sent": 2, "failed": 1}
+    assert (stats[2].recipients, stats[2].bounced, stats[2].unsubscribed) == (3, 1, 1)
 
 
 async def test_ledger_is_kept_for_a_year_after_its_edition_finished(database: Database) -> None:

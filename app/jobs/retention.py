@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import structlog
 
 from app.db import Database
-from app.services import retention
+from app.services import edition_stats, policy, retention
 
 log = structlog.get_logger(__name__)
 
@@ -13,6 +13,7 @@ log = structlog.get_logger(__name__)
 async def purge(database: Database, *, now: datetime | None = None) -> dict[str, int]:
     """Purge every table; returns the number of rows deleted from each. May be killed any time."""
     now = now or datetime.now(UTC)
+    await _keep_totals(database, now)
     deleted = {}
     for table in retention.TABLES:
         deleted[table.__tablename__] = await _purge_table(database, table, now)
@@ -20,6 +21,15 @@ async def purge(database: Database, *, now: datetime | None = None) -> dict[str,
         await retention.purge_queue_log(session, now=now)
     log.info("purged", **deleted)
     return deleted
+
+
+async def _keep_totals(database: Database, now: datetime) -> None:
+    """The figures of editions outlive their ledgers."""
+    kept = True
+    while kept:
+        async with database.transaction() as session:
+            before = now - policy.KEEP_DELIVERY
+            kept = await edition_stats.keep_totals(session, before=before, now=now)
 
 
 async def _purge_table(database: Database, table: retention.Table, now: datetime) -> int:

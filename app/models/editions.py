@@ -13,7 +13,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Identified
@@ -55,6 +55,8 @@ class Edition(Identified, Base):
     fanned_out_to: Mapped[UUID | None]
     fanned_out_at: Mapped[datetime | None]
     recipients: Mapped[int] = mapped_column(default=0)
+    # Its figures, once its ledger is past its term (services/edition_stats.py).
+    totals: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
 
     __table_args__ = (
         UniqueConstraint("number"),

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Any
 
-from sqlalchemy import RowMapping, Text, and_, case, cast, func, select
+from sqlalchemy import Text, and_, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Delivery, Edition
@@ -44,6 +45,27 @@ class Stats:
 
 async def count(session: AsyncSession, edition: Edition, *, now: datetime) -> Stats:
     """One pass over the edition's rows: a third of a second for a million."""
+    rows = edition.totals
+    if rows is None:
+        rows = await _counted(session, edition, now=now)
+    return _stats(edition, rows, now=now)
+
+
+async def keep_totals(session: AsyncSession, *, before: datetime, now: datetime) -> bool:
+    """Note the figures of an edition that ended before, since its ledger goes; False if none."""
+    is_due = (Edition.finished_at < before, Edition.totals.is_(None))
+    query = select(Edition).where(*is_due).order_by(Edition.finished_at).limit(1)
+    edition = (await session.scalars(query.with_for_update(skip_locked=True))).one_or_none()
+    if edition is None:
+        return False
+    edition.totals = await _counted(session, edition, now=now)
+    return True
+
+
+async def _counted(
+    session: AsyncSession, edition: Edition, *, now: datetime
+) -> list[dict[str, Any]]:
+    """How many rows have the same state and the same answer."""
     has_failed = Delivery.state.in_(("deferred", "failed", "unknown"))
     answer = func.coalesce(Delivery.smtp_status, cast(Delivery.smtp_code, Text))
     code = case((has_failed, answer)).label("code")
@@ -63,8 +85,7 @@ async def count(session: AsyncSession, edition: Edition, *, now: datetime) -> St
         .where(Delivery.edition_id == edition.id)
         .group_by(Delivery.state, code)
     )
-    rows = (await session.execute(query)).mappings().all()
-    return _stats(edition, rows, now=now)
+    return [dict(row) for row in (await session.execute(query)).mappings()]
 
 
 def unconcluded(deliveries: Mapping[LedgerState, int]) -> int:
@@ -72,7 +93,7 @@ def unconcluded(deliveries: Mapping[LedgerState, int]) -> int:
     return sum(deliveries.get(state, 0) for state in ("pending", "sending", "deferred"))
 
 
-def _stats(edition: Edition, rows: Sequence[RowMapping], *, now: datetime) -> Stats:
+def _stats(edition: Edition, rows: Sequence[Mapping[str, Any]], *, now: datetime) -> Stats:
     totals: Counter[str] = Counter()
     for row in rows:
         totals.update({name: row[name] for name in _TOTALS})
@@ -80,8 +101,7 @@ def _stats(edition: Edition, rows: Sequence[RowMapping], *, now: datetime) -> St
     rate = _rate(edition, totals["just_left"], now=now)
     return Stats(
         state=edition.state,
-        # What is past its term of retention is in no row any more.
-        recipients=totals["count"] or edition.recipients,
+        recipients=totals["count"],
         is_complete=edition.fanned_out_at is not None,
         deliveries=deliveries,
         bounced=totals["bounced"],
@@ -99,7 +119,7 @@ def _stats(edition: Edition, rows: Sequence[RowMapping], *, now: datetime) -> St
 _TOTALS = ("count", "bounced", "complained", "unsubscribed", "just_left")
 
 
-def _by_state(edition: Edition, rows: Sequence[RowMapping]) -> dict[LedgerState, int]:
+def _by_state(edition: Edition, rows: Sequence[Mapping[str, Any]]) -> dict[LedgerState, int]:
     counts: Counter[LedgerState] = Counter()
     for row in rows:
         counts[shown_state(row["state"], edition.state)] += row["count"]
@@ -122,7 +142,7 @@ def _seconds_left(
     return ceil(unconcluded(deliveries) / rate)
 
 
-def _failures(rows: Sequence[RowMapping]) -> list[Failure]:
+def _failures(rows: Sequence[Mapping[str, Any]]) -> list[Failure]:
     """The most frequent answers first. A mail that waits for its turn has had none."""
     found = [
         Failure(row["state"], row["code"], row["count"])
