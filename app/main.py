@@ -37,15 +37,25 @@ from app.routers import (
     collections,
     download_history,
     downloads,
+    edition_previews,
+    edition_sending,
+    editions,
     feeds,
     health,
+    inbound_mail,
     keywords,
+    mail_rates,
     manifests,
+    newsletter,
+    newsletter_archive,
+    newsletter_links,
+    newsletter_topics,
     oembed,
     pages,
     renditions,
     sessions,
     sitemaps,
+    subscribers,
     uploads,
     verification_codes,
     well_known,
@@ -63,6 +73,7 @@ Accounts, the media catalogue and the newsletter of a broadcast-media portal.
 Errors are `application/problem+json` (RFC 9457) with a stable `code`. Lists are paged by `limit`
 and `cursor`. Times are RFC 3339 in UTC, ids UUIDv7, durations seconds, sizes bytes.
 """
+SUBSCRIBERS_PATH = "/v1/newsletter/subscribers"
 ROUTERS = (
     auth.router,
     sessions.router,
@@ -84,6 +95,16 @@ ROUTERS = (
     download_history.router,
     manifests.router,
     accounts.router,
+    newsletter.router,
+    newsletter_links.router,
+    newsletter_topics.router,
+    subscribers.router,
+    editions.router,
+    edition_sending.router,
+    edition_previews.router,
+    newsletter_archive.router,
+    mail_rates.router,
+    inbound_mail.router,
     audit_events.router,
     well_known.router,
     health.router,
@@ -133,19 +154,30 @@ def _stack_options(settings: Settings) -> StackOptions:
         cors_origins=settings.browser_origins,
         is_public=_is_shown_by_players,
         body_limit_for=partial(_body_limit, policy.largest_upload(settings.max_upload_bytes)),
-        has_no_deadline=_is_whole_file,
+        has_no_deadline=_may_take_long,
         counters=open_counters(redis_url) if settings.rate_limits == "on" else None,
         pages=PageStore(),
     )
 
 
 def _body_limit(largest_upload: int, path: str) -> BodyLimit | None:
-    """Where bodies may be larger than JSON is."""
+    """Where bodies may be larger than JSON is, or must be small."""
     if path.startswith("/v1/assets/") and "/captions/" in path:
         return BodyLimit(max_bytes=policy.CAPTION_MAX_BYTES)
+    if path == SUBSCRIBERS_PATH:
+        return BodyLimit(max_bytes=policy.IMPORT_MAX_BYTES, stall=LONGEST_PAUSE, total=None)
+    if path.startswith("/v1/newsletter/unsubscribe/"):
+        return BodyLimit(max_bytes=policy.ONE_CLICK_MAX_BYTES)
+    if path == "/v1/mail/inbound":
+        return BodyLimit(max_bytes=policy.INBOUND_MAIL_MAX_BYTES)
     if is_upload(path):
         return BodyLimit(max_bytes=largest_upload, stall=LONGEST_PAUSE, total=None)
     return None
+
+
+def _may_take_long(path: str) -> bool:
+    """Files, and lists of subscribers, which are imported while they arrive."""
+    return _is_whole_file(path) or path == SUBSCRIBERS_PATH
 
 
 def _is_whole_file(path: str) -> bool:

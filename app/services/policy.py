@@ -90,11 +90,26 @@ MAIL_GIVE_UP = timedelta(hours=31)
 # Newsletter
 SIGNUP_LIFETIME = timedelta(days=7)
 SIGNUP_MAIL_INTERVAL = timedelta(hours=24)
+# Of a request to unsubscribe, in which nothing need be.
+ONE_CLICK_MAX_BYTES = 8 * 1024
 MAX_TEST_RECIPIENTS = 10
 TEST_MAILS_PER_EDITION_AND_HOUR = 50
 EDITION_BODY_MAX_LENGTH = 200_000
+EDITION_MAX_ASSETS = 100
+# Far more than a letter needs, and rendered within a second whoever wrote it: characters that mean
+# something to Markdown, blocks, tags of HTML, and elements inside each other.
+EDITION_MAX_MARKUP = 20_000
+EDITION_MAX_BLOCKS = 20_000
+EDITION_MAX_TAGS = 5_000
+EDITION_MAX_NESTING = 100
+# Lists of mails show no more of a subject.
+EDITION_SUBJECT_ADVISED_LENGTH = 150
 # Gmail cuts a longer HTML part off.
 EDITION_HTML_ADVISED_BYTES = 102_400
+EDITION_PREHEADER_MAX_LENGTH = 300
+# The mails of so long tell an edition's speed, and so many kinds of failure are shown with it.
+EDITION_RATE_WINDOW = timedelta(minutes=1)
+SHOWN_FAILURES = 10
 # Subscribers looked at in one transaction of the fan-out.
 FAN_OUT_CHUNK = 20_000
 # A claim of a mail ends so late that its mail server has had every time to answer.
@@ -110,18 +125,38 @@ REFUSALS_LOOKED_AT = 50
 REFUSALS_BEFORE_PAUSE = 25
 # A domain that asks for less gets half as much at once, and a tenth more each half-minute.
 SLOWED_RATE_LOWEST = 0.2
+# Answers to mails that were on their way together are one word.
+SLOW_DOWN_INTERVAL = timedelta(seconds=5)
 RATE_RECOVERY_INTERVAL = timedelta(seconds=30)
+RATE_RECOVERY_FACTOR = 1.1
+# A domain's own limit ends after so long without a word, or at so many times what it began with.
+RATE_RECOVERY_QUIET = timedelta(hours=1)
+RATE_RECOVERY_ENOUGH = 20
+# What a limited sender may catch up with after a pause.
+RATE_BURST = timedelta(milliseconds=200)
+# How far ahead a domain's turns are given: soon enough to obey when it asks for less once more.
+TURNS_AHEAD = timedelta(seconds=30)
+# Who gets no turn asks again by then.
+TURN_ASKED_AGAIN = timedelta(minutes=15)
 # Bounces
 BOUNCE_SCORE_LIMIT = 5.0
 BOUNCE_HALF_LIFE = timedelta(days=14)
 INBOUND_MAIL_MAX_BYTES = 10 * 1024 * 1024
 # Digests leave at this hour (UTC), weekly ones on Mondays.
 DIGEST_HOUR = 6
+# They end so much earlier: by then, whatever was being published in that instant has appeared.
+DIGEST_MARGIN = timedelta(minutes=5)
 DIGEST_MAX_ASSETS = 40
 # Import and export
 IMPORT_MAX_BYTES = 1024**3
 IMPORT_CHUNK = 2_000
+# What is remembered of each address to find those that come twice takes 64 MiB for so many.
+IMPORT_MAX_LINES = 5_000_000
+IMPORT_LINE_MAX_BYTES = 16 * 1024
+IMPORT_FIELD_MAX_LENGTH = 4_000
 IMPORT_REPORTED_ERRORS = 1_000
+# Subscribers looked at in one statement of an export.
+EXPORT_CHUNK = 2_000
 KEEP_CONSENT = timedelta(days=3 * 365)
 KEEP_DELIVERY = timedelta(days=365)
 

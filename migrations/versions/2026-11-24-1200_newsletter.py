@@ -120,7 +120,9 @@ def upgrade() -> None:
         sa.Column("allowed", sa.Double(), nullable=True),
         sa.Column("current", sa.Double(), nullable=True),
         sa.Column("given_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("asked_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("slowed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("slowed_to", sa.Double(), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("scope", name=op.f("pk_newsletter_rate")),
     )
@@ -217,6 +219,7 @@ def upgrade() -> None:
         sa.Column("fanned_out_to", sa.UUID(), nullable=True),
         sa.Column("fanned_out_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("recipients", sa.Integer(), nullable=False),
+        sa.Column("totals", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.CheckConstraint(
             "frequency IN ('each', 'daily', 'weekly')", name=op.f("ck_newsletter_edition_frequency")
         ),
