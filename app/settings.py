@@ -3,6 +3,9 @@
 import ipaddress
 import secrets
 from collections.abc import Iterable
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -41,6 +44,20 @@ def _origin(value: Any) -> Any:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
+def _sender(value: Any) -> Any:
+    """As a From header has it; one that can't be read would only show when a mail should leave."""
+    name, address = parseaddr(str(value))
+    is_complete = all(address.rpartition("@")) and str(value).isprintable()
+    try:
+        is_sender = is_complete and Address(name, addr_spec=address).domain != ""
+    except (ValueError, IndexError, MessageError):
+        is_sender = False
+    if not is_sender:
+        example = 'desk@example.org or "The desk, Brest" <desk@example.org>'
+        raise ValueError(f"{value!r} is no sender such as {example}")
+    return value
+
+
 def _network(value: Any) -> IpNetwork:
     try:
         return ipaddress.ip_network(value, strict=False)
@@ -54,6 +71,7 @@ _DOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$"
 _LISTEN = r"^((smtp|lmtp)://)?[^\s/]+:\d{1,5}$"
 Origin = Annotated[str, BeforeValidator(_origin)]
 Network = Annotated[IpNetwork, PlainValidator(_network)]
+Sender = Annotated[str, BeforeValidator(_sender)]
 
 
 class Settings(BaseSettings):
@@ -69,9 +87,9 @@ class Settings(BaseSettings):
     database_read_url: str | None = None
     database_direct_url: str | None = None
     smtp_url: SecretStr | None = None
-    mail_from: str = "account@localhost"
+    mail_from: Sender = "account@localhost"
     # Without it, editions have the sender of codes.
-    newsletter_from: str | None = None
+    newsletter_from: Sender | None = None
     # Mails a second that one worker sends of editions at most; codes are not held back.
     newsletter_rate: Annotated[float | None, Field(gt=0)] = None
     # PEM, or the path of a PEM file; several are comma-separated, and so are their selectors.

@@ -14,7 +14,14 @@ from sqlalchemy import select
 from app.crypto import Keyring
 from app.db import Database
 from app.models import Consent, Delivery, Edition, Subscriber, Suppression
-from app.services import bounce_reports, bounces, newsletter_tokens, policy, subscriptions
+from app.services import (
+    bounce_reports,
+    bounces,
+    newsletter_links,
+    newsletter_tokens,
+    policy,
+    subscriptions,
+)
 from app.services.bounce_reports import Bounce, Complaint
 from app.services.bounce_verdicts import Failure, Verdict, failure_of, judge
 from app.services.bounces import Outcome
@@ -22,7 +29,7 @@ from app.services.consents import Evidence
 from app.services.emails import parse_email
 from app.services.newsletter_tokens import Recipient
 from app.services.subscriptions import Choice
-from tests.helpers import Clock, rows
+from tests.helpers import Clock, rows, somebody_waits
 from tests.sample_reports import (
     ARF,
     EXCHANGE,
@@ -363,6 +370,25 @@ async def test_same_report_twice_at_once_counts_once(
     others = [await post.send() for _ in range(3)]
     await asyncio.gather(*(post.bounce(each, "5.2.2") for each in others))
     assert (await post.now()).bounce_score == 4
+
+
+async def test_complaint_and_one_click_at_once_do_not_wait_for_each_other(
+    live_database: Database, keyring: Keyring, clock: Clock
+) -> None:
+    post = Post(live_database, keyring, clock)
+    await post.subscribe()
+    recipient = await post.send()
+    async with live_database.transaction() as session:
+        await session.get_one(Subscriber, recipient.subscriber_id, with_for_update=True)
+        complaint = asyncio.create_task(post.take_in(fill(ARF, verp=post.verp(recipient))))
+        await somebody_waits(live_database)
+        token = post.unsubscribe_token(recipient)
+        proof = Evidence("one_click")
+        await newsletter_links.leave(session, token, proof, keyring=keyring, now=clock.now)
+    assert await complaint == "complaint"
+    delivery = await post.delivery(recipient)
+    assert delivery.complained_at == delivery.unsubscribed_at == clock.now
+    assert (await post.now()).state == "suppressed"
 
 
 async def test_what_is_our_fault_stands_in_the_ledger_alone(post: Post) -> None:

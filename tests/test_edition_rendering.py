@@ -17,7 +17,8 @@ from app.crypto import Keyring
 from app.db import Database
 from app.errors import InvalidInput
 from app.models import Edition, EditionMessage
-from app.services import edition_freezing, edition_rendering
+from app.services import edition_freezing, edition_messages, edition_rendering
+from app.services.context import Newsroom
 from app.services.edition_messages import FrozenMessage, Letter, RenderedEdition
 from app.services.newsletter_tokens import Recipient, read
 from tests.edition_desk import NEWSROOM, NOON
@@ -310,6 +311,21 @@ async def test_what_keeps_an_edition_from_being_sent_is_named(
 async def test_sender_of_two_lines_is_refused(database: Database) -> None:
     edition = edition_with(from_name="News\nBcc: b@example.org")
     assert await refused(database, edition) == [("/from_name", "control_character")]
+
+
+def test_long_names_of_hosts_are_never_encoded() -> None:
+    """No mailbox provider would know an encoded List-Id, Feedback-ID or address for one."""
+    host = "newsletter.multimedia-desk.international.news-agency.example.org"
+    newsroom = Newsroom(f"Desk <mail@{host}>", f"https://{host}", f"https://{host}")
+    rendered = RenderedEdition(
+        html="", text="", language="en", subject="S", preheader="", archive_html="", archive_text=""
+    )
+    edition = Edition(number=7, kind="edition", from_name=None)
+    frozen = edition_messages.freeze(rendered, edition=edition, newsroom=newsroom)
+    head = frozen.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+    assert f"List-Archive: <https://{host}/v1/newsletter/archive>" in head
+    assert f"List-Id: Multimedia Account <newsletter.{host}>" in head
+    assert f"Feedback-ID: 7:edition:newsletter:{host}" in head
 
 
 async def test_translation_that_is_half_done_is_not_passed_over(database: Database) -> None:

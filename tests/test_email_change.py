@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -27,6 +28,7 @@ from tests.helpers import (
     sign_up,
     verify,
 )
+from tests.newsletters import message_of
 
 OLD, NEW, OTHER = "jane@example.org", "jane@new.example", "other@new.example"
 WEEK = timedelta(days=7)
@@ -618,6 +620,7 @@ async def test_mails_that_wait_to_be_sent_go_to_the_new_address(
     at = {"created_at": clock.now, "updated_at": clock.now}
     cases = [
         ("sending", "pending"),
+        ("sending", "leased"),
         ("paused", "deferred"),
         ("sending", "sending"),
         ("sent", "sent"),
@@ -625,6 +628,7 @@ async def test_mails_that_wait_to_be_sent_go_to_the_new_address(
     async with database.transaction() as writing:
         for edition_state, delivery_state in cases:
             edition = Edition(name="e", language="en", state=edition_state, **made, **at)
+            edition.fanned_out_at = clock.now
             writing.add(edition)
             await writing.flush()
             ids = {"edition_id": edition.id, "subscriber_id": former.id}
@@ -632,13 +636,78 @@ async def test_mails_that_wait_to_be_sent_go_to_the_new_address(
             writing.add(Delivery(**ids, **waiting, has_slot=True))
     await change(client, mailbox, session)
     [present] = await rows(database, Subscriber)
-    ledger = {
-        each.state: (each.subscriber_id, each.has_slot) for each in await rows(database, Delivery)
-    }
-    assert ledger == {
-        "pending": (present.id, False),
-        "deferred": (present.id, False),
+    ledger = [
+        (each.state, each.subscriber_id, each.has_slot)
+        for each in sorted(await rows(database, Delivery), key=lambda each: each.edition_id)
+    ]
+    assert ledger == [
+        ("pending", present.id, False),
+        # The worker that had it finds it gone.
+        ("pending", present.id, False),
+        ("deferred", present.id, False),
         # One that is on the wire is its worker's, and what was sent was sent to the old address.
-        "sending": (former.id, True),
-        "sent": (former.id, True),
+        ("sending", former.id, True),
+        ("sent", former.id, True),
+    ]
+
+
+async def test_editions_whose_ledger_is_being_written_miss_no_new_address(
+    client: httpx.AsyncClient, mailbox: Mailbox, database: Database, clock: Clock
+) -> None:
+    session = await sign_up(client, mailbox)
+    await put_subscription(client, session, topics=["videos"])
+    [former] = await rows(database, Subscriber)
+    clock.now += SECOND
+    ahead, passed = UUID(int=0), UUID(int=2**128 - 1)
+    cases: list[tuple[str, list[str], UUID]] = [
+        ("has come to nobody", [], ahead),
+        ("is for others", ["audio"], ahead),
+        ("has passed her", [], passed),
+    ]
+    async with database.transaction() as writing:
+        for name, topics, reached in cases:
+            edition = edition_under_way(name, topics, reached, clock)
+            writing.add(edition)
+            await writing.flush()
+            writing.add(message_of(edition, 0, "en"))
+            if reached == passed:
+                writing.add(
+                    Delivery(
+                        edition_id=edition.id,
+                        subscriber_id=former.id,
+                        variant=0,
+                        due_at=clock.now,
+                        state="sent",
+                    )
+                )
+    token = await change(client, mailbox, session)
+    [present] = await rows(database, Subscriber)
+    assert await on_their_way(database) == {
+        ("has come to nobody", present.id, "pending"),
+        ("has passed her", former.id, "sent"),
     }
+    await undo(client, token)
+    [restored] = await rows(database, Subscriber)
+    assert ("has come to nobody", restored.id, "pending") in await on_their_way(database)
+
+
+def edition_under_way(name: str, topics: list[str], reached: UUID, clock: Clock) -> Edition:
+    return Edition(
+        name=name,
+        topics=topics,
+        fanned_out_to=reached,
+        kind="edition",
+        frequency="each",
+        language="en",
+        translations={},
+        state="paused",
+        started_at=clock.now,
+        created_at=clock.now,
+        updated_at=clock.now,
+    )
+
+
+async def on_their_way(database: Database) -> set[tuple[str, UUID, str]]:
+    names = {each.id: each.name for each in await rows(database, Edition)}
+    entries = await rows(database, Delivery)
+    return {(names[each.edition_id], each.subscriber_id, each.state) for each in entries}

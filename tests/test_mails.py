@@ -15,6 +15,7 @@ from typing_extensions import override
 from app.services import mails
 from app.services.mail_outbox import KINDS_WITH_CODE, KindWithCode, Notice
 from app.services.mails import RenderedMail, UnsendableMail, compose, deliverable, render
+from app.settings import Settings
 
 KINDS: tuple[str, ...] = (*get_args(KindWithCode), *get_args(Notice))
 SITE = "https://app.example"
@@ -247,6 +248,23 @@ def test_headers() -> None:
         "text/plain",
         "text/html",
     ]
+
+
+@pytest.mark.parametrize(
+    "sender", ["account@localhost", "Le fil <a@b.example>", '"Brest, Calais" <a@b.example>']
+)
+def test_settings_take_a_sender_with_or_without_a_name(sender: str) -> None:
+    assert Settings(mail_from=sender).newsletter_sender == sender
+
+
+@pytest.mark.parametrize(
+    "sender", ["Newsroom", "Brest, Calais <a@b.example>", "a@", "@b.example", "a\nb@c.example"]
+)
+def test_settings_refuse_a_sender_that_no_mail_could_have(sender: str) -> None:
+    with pytest.raises(ValueError, match="is no sender such as"):
+        Settings(mail_from=sender)
+    with pytest.raises(ValueError, match="is no sender such as"):
+        Settings(newsletter_from=sender)
 
 
 def test_sender_may_have_a_name_of_its_own() -> None:

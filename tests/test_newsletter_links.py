@@ -1,5 +1,6 @@
 """The links of newsletter mails: one click to leave, preferences, and the pages behind them."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,12 +13,18 @@ from uuid_utils.compat import uuid7
 from app.crypto import Keyring
 from app.db import Database
 from app.models import Consent, Delivery, Edition, Subscriber, Suppression, Topic
-from app.services import newsletter_links, newsletter_tokens, subscriptions
+from app.services import (
+    account_newsletter,
+    newsletter_links,
+    newsletter_tokens,
+    subscriptions,
+)
 from app.services.consents import Evidence
+from app.services.context import Client
 from app.services.emails import parse_email
 from app.services.newsletter_tokens import Purpose, Recipient
 from app.services.subscriptions import Choice
-from tests.helpers import Clock, rows
+from tests.helpers import Clock, rows, somebody_waits
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 JANE = "Jane@Example.org"
@@ -147,6 +154,28 @@ async def test_link_of_an_erased_subscriber_still_answers_200(
     assert (left.status_code, left.json()) == (200, gone)
     path = path.replace("/unsubscribe/", "/preferences/")
     assert (await client.get(path)).json()["code"] == "token_refused"
+
+
+async def test_who_leaves_while_the_address_changes_has_left(
+    live_database: Database, keyring: Keyring
+) -> None:
+    former = await subscribe(live_database, keyring)
+    token = newsletter_tokens.make("unsubscribe", Recipient(former.id), keyring=keyring)
+
+    async def leave() -> None:
+        proof = Evidence("one_click")
+        async with live_database.transaction() as session:
+            await newsletter_links.leave(session, token, proof, keyring=keyring, now=NOON)
+
+    old, new = parse_email(JANE), parse_email("jane@new.example")
+    async with live_database.transaction() as session:
+        client = Client(network="192.0.2.1")
+        await account_newsletter.move(session, old, new, client=client, keyring=keyring, now=NOON)
+        leaving = asyncio.create_task(leave())
+        await somebody_waits(live_database)
+    await leaving
+    [present] = await rows(live_database, Subscriber)
+    assert (present.email, present.state) == ("jane@new.example", "unsubscribed")
 
 
 async def test_token_that_is_not_ours_or_of_another_purpose_is_refused(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
@@ -154,7 +155,8 @@ class Courier:
                 code, error.status, error.reason
             ):
                 pace = self._meter.per_second(claim.domain)
-                await mail_rates.slow_down(self._database.write, claim.domain, pace, now)
+                write = self._database.write
+                await _noted(mail_rates.slow_down(write, claim.domain, pace, now))
         return delivery_outcomes.postponed(
             claim,
             error.reason,
@@ -173,7 +175,7 @@ class Courier:
         said = mail_outbox.presentable(error.reason, claim.to)
         log.warning("mail_server_unavailable", edition=claim.edition_number, reason=said)
         if error.code is not None and error.code >= SERVER_REFUSES:
-            await self._pause(claim, f"sender_refused: {said}")
+            await _noted(self._pause(claim, f"sender_refused: {said}"))
         return pause
 
     async def _pause(self, claim: Claim, reason: str) -> None:
@@ -182,6 +184,17 @@ class Courier:
             await edition_states.pause_for_fault(
                 session, claim.edition_id, reason, now=datetime.now(UTC)
             )
+
+
+async def _noted(noting: Awaitable[object]) -> None:
+    """While the database is away, what became of the mail counts all the same.
+
+    The next mail is refused in the same way, and then it is noted.
+    """
+    try:
+        await noting
+    except Exception as error:  # noqa: BLE001  # see above
+        faults.report("refusal_not_noted", error)
 
 
 def _recipient(claim: Claim) -> Recipient:

@@ -3,6 +3,10 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
+
+from app.services import mail_rates
+from app.services.mail_rates import Write
 
 # Seconds.
 BURST = 0.2
@@ -53,6 +57,25 @@ class TokenBucket:
         now = self._clock()
         self._empty_at = max(self._empty_at, now - self._most / rate)
         return (now - self._empty_at) * rate
+
+
+class Allowance:
+    """How many mails may leave by both limits: this worker's own, and that of all together."""
+
+    def __init__(self, write: Write, bucket: TokenBucket) -> None:
+        self._write = write
+        self._bucket = bucket
+
+    async def take(self, want: int, now: datetime) -> int:
+        taken = self._bucket.take(want)
+        allowed = await mail_rates.take_from_sender(self._write, taken, now)
+        self._bucket.give_back(taken - allowed)
+        return allowed
+
+    async def give_back(self, unused: int) -> None:
+        """Return what was taken for mails that did not leave after all."""
+        self._bucket.give_back(unused)
+        await mail_rates.give_back(self._write, unused)
 
 
 class DomainMeter:

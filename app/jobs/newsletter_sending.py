@@ -13,7 +13,7 @@ from app.jobs import faults
 from app.jobs.delivery_attempts import Courier, Post
 from app.jobs.delivery_journal import Journal
 from app.jobs.delivery_progress import ProgressLog
-from app.jobs.mail_rates import TokenBucket
+from app.jobs.mail_rates import Allowance, TokenBucket
 from app.services import (
     deliveries,
     delivery_outcomes,
@@ -50,7 +50,7 @@ class EditionSender:
     ) -> None:
         self._database = database
         self._circuit = post.circuit
-        self._bucket = TokenBucket(rate)
+        self._allowance = Allowance(database.write, TokenBucket(rate))
         self._connections = connections
         self._lease = lease
         self._journal = Journal(database.write)
@@ -60,6 +60,7 @@ class EditionSender:
         self._hungry = asyncio.Event()
         self._active: frozenset[UUID] = frozenset()
         self._in_hand: Counter[UUID] = Counter()
+        self._served: UUID | None = None
         self._limited: frozenset[str] = frozenset()
         self._limits_read_at = 0.0
         self._finish_checked_at = 0.0
@@ -84,11 +85,9 @@ class EditionSender:
             editions = await deliveries.active_editions(self._database.write)
             self._active = frozenset(edition_id for edition_id, _, _ in editions)
             is_busy = False
-            for edition_id, number, is_complete in editions:
-                if not is_complete:
-                    is_busy |= await self._fan_out(edition_id)
-                is_busy |= await self._claim(edition_id, number)
-                await self._finish(edition_id)
+            for edition in self._in_turn(editions):
+                is_busy |= await self._look_after(*edition)
+            await self._finish(editions)
             await self._progress.tell(editions)
         except Exception as error:  # noqa: BLE001  # the database is away, say: it comes back
             faults.report("editions_not_looked_after", error)
@@ -96,6 +95,26 @@ class EditionSender:
         if is_busy:
             return 0
         return POLL if editions else IDLE_POLL
+
+    def _in_turn(
+        self, editions: Sequence[tuple[UUID, int, bool]]
+    ) -> Sequence[tuple[UUID, int, bool]]:
+        """Beginning behind the one that was served last: a short one need not wait for a long one.
+
+        Mails are claimed only where there is room for them, which may be enough for one edition.
+        """
+        ids = [edition_id for edition_id, _, _ in editions]
+        place = ids.index(self._served) + 1 if self._served in ids else 0
+        return [*editions[place:], *editions[:place]]
+
+    async def _look_after(self, edition_id: UUID, number: int, is_complete: bool) -> bool:  # noqa: FBT001  # a row of the editions
+        """Fan out and claim; whether there is more at once. Its faults don't stop the others."""
+        try:
+            is_busy = not is_complete and await self._fan_out(edition_id)
+            return await self._claim(edition_id, number) or is_busy
+        except Exception as error:  # noqa: BLE001  # a statement that takes too long, say
+            faults.report("edition_not_looked_after", error, edition=number)
+            return False
 
     async def _rest(self, seconds: float, stop: asyncio.Event) -> None:
         """Until the queue runs low, if that is sooner."""
@@ -126,16 +145,22 @@ class EditionSender:
             return False
         write, now = self._database.write, datetime.now(UTC)
         limited = await self._limited_domains()
-        allowed = await mail_rates.take_from_sender(write, self._bucket.take(BATCH), now)
+        allowed = await self._allowance.take(BATCH, now)
         if not allowed:
             return False
         claims = await deliveries.claim(
             write, (edition_id, number), limit=allowed, now=now, lease=self._lease
         )
-        for claim in await self._whose_turn_it_is(claims, limited, now=now):
+        ready = await self._whose_turn_it_is(claims, limited, now=now)
+        for claim in ready:
             self._in_hand[edition_id] += 1
             self._queue.put_nowait(claim)
-        return len(claims) == BATCH
+        if claims:
+            self._served = edition_id
+        # What this edition has no mails for would be lost to the others otherwise.
+        await self._allowance.give_back(allowed - len(ready))
+        # Behind those who wait for their domain's turn there may be others who need not.
+        return len(claims) == BATCH or len(ready) < len(claims) == allowed
 
     async def _whose_turn_it_is(
         self, claims: Sequence[Claim], limited: Collection[str], *, now: datetime
@@ -171,14 +196,16 @@ class EditionSender:
             self._limited = frozenset(await mail_rates.limited_domains(self._database.write))
         return self._limited
 
-    async def _finish(self, edition_id: UUID) -> None:
-        """Close an edition of which nothing is left, here or anywhere."""
+    async def _finish(self, editions: Sequence[tuple[UUID, int, bool]]) -> None:
+        """Close the editions of which nothing is left, here or anywhere."""
         now = time.monotonic()
-        if self._in_hand[edition_id] or now - self._finish_checked_at < FINISH_CHECK:
+        if now - self._finish_checked_at < FINISH_CHECK:
             return
         self._finish_checked_at = now
-        async with self._database.transaction() as session:
-            await edition_states.finish_if_done(session, edition_id, now=datetime.now(UTC))
+        for edition_id, _, is_complete in editions:
+            if is_complete and not self._in_hand[edition_id]:
+                async with self._database.transaction() as session:
+                    await edition_states.finish_if_done(session, edition_id, now=datetime.now(UTC))
 
     async def _send_on(self) -> None:
         """What each connection does: one mail after the other."""

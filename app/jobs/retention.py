@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from app.db import Database
+from app.jobs import faults
 from app.services import edition_stats, policy, retention
 
 log = structlog.get_logger(__name__)
@@ -16,7 +18,11 @@ async def purge(database: Database, *, now: datetime | None = None) -> dict[str,
     await _keep_totals(database, now)
     deleted = {}
     for table in retention.TABLES:
-        deleted[table.__tablename__] = await _purge_table(database, table, now)
+        try:
+            deleted[table.__tablename__] = await _purge_table(database, table, now)
+        except DBAPIError as error:
+            # Such as one whose rows take too long to find; the others have their terms too.
+            faults.report("table_not_purged", error, table=table.__tablename__)
     async with database.transaction() as session:
         await retention.purge_queue_log(session, now=now)
     log.info("purged", **deleted)

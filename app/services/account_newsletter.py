@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.crypto import Keyring
-from app.models import Consent, Delivery, Edition, Signup, Subscriber
-from app.services import consents, subscriptions, suppressions
+from app.models import Consent, Signup, Subscriber
+from app.services import consents, delivery_handover, subscriptions, suppressions
 from app.services.consents import Evidence, evidence
 from app.services.context import Client
 from app.services.emails import EmailAddress
@@ -52,7 +52,7 @@ async def move(
             present = await subscriptions.subscribe(
                 session, new, choice, proof, keyring=keyring, now=now
             )
-            await _hand_over(session, former.id, present.id)
+            await delivery_handover.hand_over(session, former.id, present.id, now=now)
         details["successor"] = str(present.id)
     step = evidence(client, MOVED, details=details)
     await _let_go(session, former, "address_changed", step, keyring=keyring, now=now)
@@ -81,7 +81,9 @@ async def move_back(
     if step is not None and present.state == "subscribed":
         is_continued = await _end_of_chain(session, step.subscriber_id) == present.id
         if is_continued:
-            await _restore(session, step, former, client, keyring=keyring, now=now)
+            restored = await _restore(session, step, former, client, keyring=keyring, now=now)
+            if restored is not None and came_by_move:
+                await delivery_handover.hand_over(session, present.id, restored.id, now=now)
     if came_by_move:
         back = evidence(client, MOVED_BACK, details={"to": hashed.hex()})
         await _let_go(session, present, "address_changed", back, keyring=keyring, now=now)
@@ -131,17 +133,6 @@ async def _proof(
     return evidence(client, source, text_version=text_version, locale=locale, details=details)
 
 
-async def _hand_over(session: AsyncSession, former_id: UUID, present_id: UUID) -> None:
-    """Let what is still waiting to be sent go to the new address, in its own domain's turn."""
-    on_their_way = select(Edition.id).where(Edition.state.in_(["sending", "paused"]))
-    await session.execute(
-        update(Delivery)
-        .where(Delivery.edition_id.in_(on_their_way), Delivery.subscriber_id == former_id)
-        .where(Delivery.state.in_(["pending", "deferred"]))
-        .values(subscriber_id=present_id, has_slot=False)
-    )
-
-
 async def _restore(
     session: AsyncSession,
     step: Consent,
@@ -150,9 +141,10 @@ async def _restore(
     *,
     keyring: Keyring,
     now: datetime,
-) -> None:
-    """Subscribe an address again as it was when `step` took it away, unless it has somebody."""
+) -> Subscriber | None:
+    """Subscribe an address again as it was when `step` took it away; None if it has somebody."""
     present = await subscriptions.find(session, email.key, for_update=True)
+    is_restored = present is None
     if present is None:
         was = step.details
         choice = Choice(tuple(was["topics"]), was["language"], was["frequency"])
@@ -165,6 +157,7 @@ async def _restore(
     await consents.record(
         session, step.subscriber_id, email.key, "address_changed", back, keyring=keyring, now=now
     )
+    return present if is_restored else None
 
 
 async def _let_go(

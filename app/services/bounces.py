@@ -127,6 +127,7 @@ async def _take_bounce(
     failure = min(bounce.failures, key=lambda each: MILDEST_FIRST.index(judge(each)))
     subject = _Subject(recipient, failure, judge(failure))
     edition = await _edition(session, recipient.edition_number)
+    await _lock(session, recipient)
     values = {"bounced_at": now, **await _what_is_said(session, subject)}
     noted = await _note(session, edition, recipient, Delivery.bounced_at, values)
     if noted == "repeated":
@@ -142,16 +143,26 @@ async def _take_complaint(
 ) -> Outcome:
     """Whoever complains gets nothing any more, also if their subscription has ended before."""
     edition = await _edition(session, recipient.edition_number)
+    subscriber = await _lock(session, recipient)
     values = {"complained_at": now}
     if await _note(session, edition, recipient, Delivery.complained_at, values) == "repeated":
         return "repeated"
-    subscriber = await session.get(Subscriber, recipient.subscriber_id)
     if subscriber is not None:
         evidence = Evidence("complaint", details={"edition": recipient.edition_number})
         await subscriptions.suppress(
             session, subscriber, "complaint", evidence, keyring=keyring, now=now
         )
     return "complaint"
+
+
+async def _lock(session: AsyncSession, recipient: Recipient) -> Subscriber | None:
+    """Before the ledger's row, as leaving by a link does, which a complaint often comes with.
+
+    In another order the two could wait for each other.
+    """
+    return await session.get(
+        Subscriber, recipient.subscriber_id, with_for_update=True, populate_existing=True
+    )
 
 
 async def _edition(session: AsyncSession, number: int) -> Edition | None:
@@ -197,9 +208,7 @@ async def _count(
     """Let the subscription that holds now bear it, and end one whose address is dead."""
     if subject.verdict == "ours":
         return
-    subscriber = await session.get(
-        Subscriber, subject.recipient.subscriber_id, with_for_update=True, populate_existing=True
-    )
+    subscriber = await _lock(session, subject.recipient)
     if subscriber is None or subscriber.state != "subscribed":
         return
     if edition and edition.started_at and edition.started_at < subscriber.subscribed_at:

@@ -14,8 +14,6 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from app.services import policy
-
 State = Literal["pending", "deferred", "sent", "failed", "unknown", "skipped"]
 # So often is a mail tried again whose worker died while it was being sent.
 MOST_CRASHES = 5

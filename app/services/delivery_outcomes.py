@@ -5,10 +5,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.services import mail_outbox, policy
+from app.services.bounce_verdicts import Failure, judge
 from app.services.deliveries import Claim, Result
-
-# About the mail or about us, not about the mailbox (RFC 3463: X.6 media, X.7 security or policy).
-_OUR_FAULTS = ("5.6.", "5.7.")
 
 
 def taken(claim: Claim, answer: str, *, now: datetime) -> Result:
@@ -73,19 +71,32 @@ def put_off(claim: Claim, turn: datetime, *, is_given: bool, now: datetime) -> R
 
 
 class RefusalWatch:
-    """Notices when an edition is refused for what it is: then all the others would be too."""
+    """Notices when an edition is refused for what it is: then all the others would be too.
+
+    Or for who we are, which many servers say only once they know the recipient, and some in the
+    words that stand for a dead mailbox.
+    """
 
     def __init__(self) -> None:
-        self._latest: dict[UUID, deque[bool]] = {}
+        self._latest: dict[UUID, deque[tuple[bool, bool]]] = {}
 
     def note(self, result: Result) -> str | None:
         """Count a result; gives the reason to pause its edition, if there is one."""
         edition_id = result.claim.edition_id
         length = policy.REFUSALS_LOOKED_AT
         latest = self._latest.setdefault(edition_id, deque(maxlen=length))
-        is_refusal = result.state == "failed" and (result.smtp_status or "").startswith(_OUR_FAULTS)
-        latest.append(is_refusal)
-        if sum(latest) < policy.REFUSALS_BEFORE_PAUSE:
+        latest.append((result.state == "failed", _is_our_fault(result)))
+        failures, refusals = (sum(each) for each in zip(*latest, strict=True))
+        if refusals >= policy.REFUSALS_BEFORE_PAUSE:
+            kind = "contents_refused"
+        elif failures >= policy.FAILURES_BEFORE_PAUSE:
+            kind = "recipients_refused"
+        else:
             return None
         latest.clear()
-        return f"contents_refused: {result.reason}"
+        return f"{kind}: {result.reason}"
+
+
+def _is_our_fault(result: Result) -> bool:
+    failure = Failure(result.smtp_status, result.smtp_code, result.reason or "")
+    return result.state == "failed" and judge(failure) == "ours"

@@ -105,17 +105,20 @@ def _fixed_headers(rendered: RenderedEdition, *, edition: Edition, newsroom: New
     message = EmailMessage(policy=SMTP)
     message["From"] = Address(edition.from_name or name or mails.PRODUCT, addr_spec=address)
     message["Subject"] = rendered.subject
-    message["List-Id"] = f"{mails.PRODUCT} <newsletter.{domain}>"
-    message["List-Archive"] = f"<{newsroom.api_url}/v1/newsletter/archive>"
     message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    # Campaign, customer, kind of mail, sender: by these Gmail shows complaints to the sender.
-    message["Feedback-ID"] = f"{edition.number}:{edition.kind}:newsletter:{domain}"
     message["Precedence"] = "bulk"
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "OOF, AutoReply"
     message["Content-Language"] = rendered.language
     message["MIME-Version"] = "1.0"
-    return message.as_bytes().removesuffix(b"\r\n")
+    # As they are: the library would encode an address or a URL that is as long as a line.
+    plain = (
+        f"List-Id: {mails.PRODUCT} <newsletter.{domain}>\r\n"
+        f"List-Archive: <{newsroom.api_url}/v1/newsletter/archive>\r\n"
+        # Campaign, customer, kind of mail, sender: by these Gmail shows complaints to the sender.
+        f"Feedback-ID: {edition.number}:{edition.kind}:newsletter:{domain}\r\n"
+    )
+    return message.as_bytes().removesuffix(b"\r\n") + plain.encode()
 
 
 def _personal_headers(newsroom: Newsroom) -> bytes:

@@ -54,7 +54,8 @@ async def leave(
     has another address by now, and when there is nobody left to unsubscribe.
     """
     recipient = newsletter_tokens.read("unsubscribe", token, keyring=keyring)
-    subscriber = await session.get(Subscriber, recipient.subscriber_id)
+    # Locked, so that a change of address under way is over, and its new subscriber is found.
+    subscriber = await session.get(Subscriber, recipient.subscriber_id, with_for_update=True)
     if subscriber is None:
         subscriber = await account_newsletter.find_follower(session, recipient.subscriber_id)
     if subscriber is not None:

@@ -114,8 +114,6 @@ SHOWN_FAILURES = 10
 FAN_OUT_CHUNK = 20_000
 # A claim of a mail ends so late that its mail server has had every time to answer.
 DELIVERY_LEASE = timedelta(minutes=4)
-# What an attempt at one mail may take of it: connecting, waiting for the server, being noted.
-DELIVERY_PATIENCE = timedelta(minutes=2)
 DELIVERY_RETRY_DELAYS = tuple(timedelta(minutes=m) for m in (1, 5, 15, 60, 240))
 DELIVERY_GIVE_UP = timedelta(hours=31)
 # How often a mail is sent again of which nobody knows whether it has arrived.
@@ -123,6 +121,8 @@ MAX_DOUBTS = 2
 # Mails refused for what they are, among the latest so many, pause their edition.
 REFUSALS_LOOKED_AT = 50
 REFUSALS_BEFORE_PAUSE = 25
+# So many dead mailboxes in a row are no list, but a server that refuses everybody.
+FAILURES_BEFORE_PAUSE = 45
 # A domain that asks for less gets half as much at once, and a tenth more each half-minute.
 SLOWED_RATE_LOWEST = 0.2
 # Answers to mails that were on their way together are one word.
