@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+# Tests wait as often as they compute: for servers, files and clocks.
+TESTERS = -n $$($(BIN)/python -c "import os; print(min(12, 2 * (os.cpu_count() or 1)))")
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 
 .DEFAULT_GOAL := help
@@ -15,10 +17,10 @@ run: $(VENV)/.runtime  ## Start everything on http://127.0.0.1:8000: database, A
 	@exec $(BIN)/python -m app serve --demo
 
 test: lint  ## Lint, types, layers and tests (under 4 minutes)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest $(TESTERS)
 
 test-full: lint  ## The same with everything slow: kill loops, load, long fuzzing
-	$(BIN)/python -m pytest -n auto -m "slow or not slow"
+	$(BIN)/python -m pytest $(TESTERS) -m "slow or not slow"
 
 lint: $(VENV)/.development  ## ruff, mypy --strict, import layers
 	$(BIN)/ruff check .

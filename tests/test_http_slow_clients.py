@@ -49,7 +49,8 @@ def test_deadline_does_not_count_the_time_of_the_application(port: int) -> None:
 def test_idle_connection_is_closed_without_a_word(port: int) -> None:
     started = time.monotonic()
     assert exchange(port, []) == []
-    assert DEADLINE <= time.monotonic() - started < DEADLINE + 2
+    # A loop's timers go off a clock tick early.
+    assert DEADLINE - 0.01 <= time.monotonic() - started < DEADLINE + 2
 
 
 def test_dripped_head_is_cut_and_each_byte_does_not_put_it_off(port: int) -> None:

@@ -58,7 +58,11 @@ log_min_error_statement = panic
 log_checkpoints = off
 """
 DURABLE = "max_connections = 100\n"
-FOR_TESTS = "max_connections = 200\nfsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+# Without autovacuum, which would be in the way when a test's database is dropped.
+FOR_TESTS = (
+    "max_connections = 200\nfsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+    "autovacuum = off\n"
+)
 HOST_BASED_AUTHENTICATION = f"local all {NAME} scram-sha-256\n"
 
 
