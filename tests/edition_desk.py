@@ -119,3 +119,11 @@ async def add_delivery(
     async with database.transaction() as session:
         session.add(delivery)
     return delivery.subscriber_id
+
+
+async def add_reader_delivery(
+    database: Database, edition: Mapping[str, Any], state: str, **fields: Any
+) -> UUID:
+    """A line of the ledger for somebody who is still subscribed."""
+    reader = await add_subscriber(database, f"{uuid7()}@example.org")
+    return await add_delivery(database, edition, state, subscriber_id=reader, **fields)

@@ -28,6 +28,7 @@ from tests.edition_desk import (
     NOON,
     TEXTS,
     add_delivery,
+    add_reader_delivery,
     add_subscriber,
     change,
     create,
@@ -287,13 +288,15 @@ async def test_retry_takes_up_what_failed_or_is_unknown_and_nobody_else(
     await set_columns(database, edition, state="sent", fanned_out_at=NOON, finished_at=NOON)
     tried = {"attempts": 5, "doubts": 2, "first_tried_at": NOON, "finished_at": NOON}
     ids = {
-        state: await add_delivery(database, edition, state, **tried)
+        state: await add_reader_delivery(database, edition, state, **tried)
         for state in ("sent", "failed", "unknown", "skipped")
     }
     address = f"{EDITIONS}/{edition['id']}/retry-failed"
     assert await done(await desk.post(address, params={"state": "unknown"})) == {"retried": 1}
     again = await read(desk, edition)
     assert (again["state"], again["finished_at"]) == ("sending", None)
+    gone = await add_subscriber(database, "gone@example.org", state="suppressed")
+    await add_delivery(database, edition, "failed", subscriber_id=gone, **tried)
     assert await done(await desk.post(address)) == {"retried": 1}
     assert await done(await desk.post(address)) == {"retried": 0}
     refused = await desk.post(address, params={"state": "sent"})
@@ -309,7 +312,8 @@ async def test_retry_takes_up_what_failed_or_is_unknown_and_nobody_else(
     retried = by_id[ids["failed"]]
     assert (retried.attempts, retried.doubts, retried.due_at) == (0, 0, NOON)
     assert (retried.first_tried_at, retried.finished_at) == (None, None)
-    assert by_id[ids["sent"]].attempts == 5
+    assert by_id[ids["sent"]].attempts == by_id[gone].attempts == 5
+    assert by_id[gone].state == "failed"
     assert (await audited(database)).count("edition.retried") == 2
 
 
@@ -319,14 +323,14 @@ async def test_retry_takes_up_more_than_fits_into_one_statement(
     monkeypatch.setattr(policy, "FAN_OUT_CHUNK", 2)
     edition = await send(desk)
     for _ in range(5):
-        await add_delivery(database, edition, "failed")
+        await add_reader_delivery(database, edition, "failed")
     assert await done(await take(desk, edition, "retry-failed")) == {"retried": 5}
 
 
 async def test_end_and_retry_at_once_lose_no_mail(live_database: Database) -> None:
     """Without a second look under the lock the edition would end with a mail still pending."""
     edition = await start(live_database)
-    failed = await add_delivery(live_database, edition, "failed")
+    failed = await add_reader_delivery(live_database, edition, "failed")
     async with live_database.transaction() as session:
         await edition_states.retry_failed(
             session, UUID(edition["id"]), check=any_version, editor=WORKER, now=NOON
@@ -342,7 +346,7 @@ async def test_end_and_retry_at_once_lose_no_mail(live_database: Database) -> No
 async def test_late_answer_beats_a_retry(live_database: Database) -> None:
     """Whose mail turns out to have arrived in that instant does not get it twice."""
     edition = await start(live_database)
-    await add_delivery(live_database, edition, "unknown")
+    await add_reader_delivery(live_database, edition, "unknown")
 
     async def retry() -> int:
         async with live_database.transaction() as session:
@@ -405,7 +409,7 @@ async def test_stats_tell_what_became_of_each_mail(
             {"state": "unknown", "code": None, "count": 1},
         ],
         "mails_per_second": 0.05,
-        "seconds_left": 100,
+        "seconds_left": 60,
         "pause_reason": None,
         "started_at": "2026-11-23T12:00:00Z",
         "finished_at": None,

@@ -23,7 +23,7 @@ from app.newsletter_cli import Work, commands
 from app.services import edition_states
 from app.settings import Settings
 from tests.conftest import copied_database
-from tests.edition_desk import NOON, add_delivery, create, read, send, start
+from tests.edition_desk import NOON, add_delivery, add_reader_delivery, create, read, send, start
 from tests.helpers import Api, audited, rows
 from tests.hurried_worker import eventually
 from tests.programs import run_to_end
@@ -77,7 +77,7 @@ async def test_steps_are_taken_by_number_or_id_and_say_what_holds_then(
     sent = await command("send", number, "--no-follow")
     assert (sent.exit_code, sent.output) == (0, "")
     await add_delivery(database, edition, "sent")
-    await add_delivery(database, edition, "failed", smtp_code=550, smtp_status="5.1.1")
+    await add_reader_delivery(database, edition, "failed", smtp_code=550, smtp_status="5.1.1")
     paused = await command("pause", edition["id"], "--reason", "Wrong picture")
     assert paused.output.splitlines() == [
         f"Edition {number}, November, second week: paused: Wrong picture",

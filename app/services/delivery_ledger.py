@@ -106,6 +106,7 @@ async def make_pending(
 ) -> int:
     """Let mails that are concluded in these states begin anew, with all their attempts.
 
+    Not those of who has left or is suppressed since: what became of their mail stays known.
     In chunks, each well within the time that a statement may take.
     """
     total, after = 0, UUID(int=0)
@@ -138,6 +139,7 @@ async def _make_chunk_pending(
         update(Delivery)
         # The state once more: a late answer may have come since, and that mail has arrived.
         .where(*is_concluded, Delivery.subscriber_id == chosen.c.subscriber_id)
+        .where(Subscriber.id == Delivery.subscriber_id, Subscriber.state == "subscribed")
         .values(**anew, attempts=0, doubts=0, first_tried_at=None)
         .returning(Delivery.subscriber_id)
         .cte("changed")

@@ -107,7 +107,7 @@ def _stats(edition: Edition, rows: Sequence[Mapping[str, Any]], *, now: datetime
         bounced=totals["bounced"],
         complained=totals["complained"],
         unsubscribed=totals["unsubscribed"],
-        failures=_failures(rows),
+        failures=_failures(edition, rows),
         mails_per_second=round(rate, 2),
         seconds_left=_seconds_left(edition, deliveries, rate),
         pause_reason=edition.pause_reason,
@@ -137,17 +137,23 @@ def _rate(edition: Edition, just_left: int, *, now: datetime) -> float:
 def _seconds_left(
     edition: Edition, deliveries: Mapping[LedgerState, int], rate: float
 ) -> int | None:
+    """None also when all that is left waits for its next try: that takes what it takes."""
     if edition.state != "sending" or edition.fanned_out_at is None or not rate:
         return None
-    return ceil(unconcluded(deliveries) / rate)
+    waiting = deliveries.get("pending", 0) + deliveries.get("sending", 0)
+    return ceil(waiting / rate) if waiting else None
 
 
-def _failures(rows: Sequence[Mapping[str, Any]]) -> list[Failure]:
-    """The most frequent answers first. A mail that waits for its turn has had none."""
+def _failures(edition: Edition, rows: Sequence[Mapping[str, Any]]) -> list[Failure]:
+    """The most frequent answers first.
+
+    A mail that waits for its turn has had none, and one that was held back needs none any more.
+    """
     found = [
         Failure(row["state"], row["code"], row["count"])
         for row in rows
-        if row["state"] in {"failed", "unknown"} or row["code"] is not None
+        if shown_state(row["state"], edition.state) != "cancelled"
+        and (row["state"] in {"failed", "unknown"} or row["code"] is not None)
     ]
     return sorted(found, key=lambda each: (-each.count, each.state, each.code or ""))[
         : policy.SHOWN_FAILURES
