@@ -200,13 +200,17 @@ async def _handle_validation_error(request: Request, error: Exception) -> JSONRe
 
 def field_error(error: Mapping[str, Any]) -> FieldError:
     """A pydantic error without `input` and `ctx`, which may hold a password or a NaN."""
+    code = UnknownField.code if error["type"] == "extra_forbidden" else str(error["type"])
     location = [str(part) for part in error["loc"]]
     if location and location[0] in {"body", "query", "path", "header", "cookie"}:
         location = location[1:]
+    # Pydantic's mark for a key of an object that is not valid itself, and no part of the input.
+    if location[-1:] == ["[key]"] and code != UnknownField.code:
+        location = location[:-1]
     escaped = [part.replace("~", "~0").replace("/", "~1") for part in location]
     pointer = "".join(f"/{part}" for part in escaped).encode("utf-8", "replace").decode()
-    code = "unknown_field" if error["type"] == "extra_forbidden" else str(error["type"])
-    return {"pointer": pointer, "code": code, "message": str(error["msg"])}
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return {"pointer": pointer, "code": code, "message": message[:1].upper() + message[1:]}
 
 
 async def _handle_http_exception(request: Request, error: Exception) -> JSONResponse:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.crypto import Keyring, PasswordHasher
+from app.errors import field_error
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import clock_at_noon, rolled_back, running_app, settings_for
@@ -183,6 +184,16 @@ async def test_each_invalid_field_is_named_by_its_pointer(client: httpx.AsyncCli
     )
     pointers = {error["pointer"] for error in problem["errors"]}
     assert pointers == {"/email", "/password", "/country", "/full_name"}
+    messages = {error["pointer"]: error["message"] for error in problem["errors"]}
+    assert messages["/full_name"] == "Must be one line of visible characters"
+
+
+def test_key_that_is_not_valid_is_named_as_a_client_would_name_it() -> None:
+    def pointer(kind: str, *location: str | int) -> str:
+        return field_error({"type": kind, "loc": ("body", *location), "msg": "No"})["pointer"]
+
+    assert pointer("literal_error", "translations", "de", "[key]") == "/translations/de"
+    assert pointer("extra_forbidden", "translations", "[key]") == "/translations/[key]"
 
 
 async def test_refusal_does_not_repeat_what_was_sent(client: httpx.AsyncClient) -> None:

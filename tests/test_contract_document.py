@@ -129,7 +129,7 @@ async def test_documentation_needs_no_other_host(client: httpx.AsyncClient) -> N
     assert set(re.findall(r"https?://[^/\"\\ ]+", document)) <= {"http://127.0.0.1:8000"}
 
 
-@pytest.mark.parametrize("path", ["/", "/verify", "/reset", "/undo"])
+@pytest.mark.parametrize("path", ["/", "/verify", "/reset", "/undo", "/assets/a-slug"])
 async def test_pages_of_our_own_load_nothing_from_elsewhere(
     client: httpx.AsyncClient, path: str
 ) -> None:
@@ -138,6 +138,20 @@ async def test_pages_of_our_own_load_nothing_from_elsewhere(
     assert "http" not in page.headers["content-security-policy"]
     assert not re.findall(r'(?:src|href)="(?!/|data:,)[^"]*"', page.text)
     assert "'unsafe-inline'" not in page.headers["content-security-policy"]
+
+
+async def test_page_of_an_asset_has_every_text_in_both_languages_and_every_element_it_uses(
+    client: httpx.AsyncClient,
+) -> None:
+    page = await client.get("/assets/a-slug")
+    assert "media-src 'self';" in page.headers["content-security-policy"]
+    script = (await client.get("/static/asset.js")).text
+    english, french = re.findall(r"^  (?:en|fr): \{$(.*?)^  \},$", script, re.MULTILINE | re.DOTALL)
+    names = [set(re.findall(r"[ {,](\w+): [\"\[]", texts)) for texts in (english, french)]
+    assert names[0] == names[1] == set(re.findall(r"\btexts\.(\w+)", script))
+    ids = set(re.findall(r'(?:\$|write)\("([\w-]+)"', script))
+    assert ids == set(re.findall(r'\bid="([\w-]+)"', page.text))
+    assert "innerHTML" not in script
 
 
 @pytest.mark.parametrize("name", ["../main.py", "..%2Fmain.py", "link.html", "", "page.css/"])

@@ -1,5 +1,6 @@
 """Editions at the editors' desk: drafts that are written, changed, listed and thrown away."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import pytest
 from app.db import Database
 from app.models import Edition
 from tests.edition_desk import DRAFT, EDITIONS, TEXTS, change, create, done, read, send, take
-from tests.helpers import Api, audited, rows
+from tests.helpers import Api, Clock, audited, rows
 
 
 def pointers(response: httpx.Response) -> set[str]:
@@ -69,7 +70,7 @@ async def test_draft_needs_only_a_name(desk: Api, database: Database) -> None:
         ({"translations": {"en": {"body": "x" * 200_001}}}, "/translations/en/body"),
         ({"translations": {"en": {"body": "bell \a"}}}, "/translations/en/body"),
         ({"translations": {"en": {"html": "<p>"}}}, "/translations/en/html"),
-        ({"translations": {"xx": {"subject": "A"}}}, "/translations/xx/[key]"),
+        ({"translations": {"xx": {"subject": "A"}}}, "/translations/xx"),
         ({"language": "xx"}, "/language"),
         ({"language": None}, "/language"),
         ({"topics": ["videos", "no-such-topic"]}, "/topics/1"),
@@ -135,6 +136,37 @@ async def test_edition_that_has_started_stays_as_it_is(desk: Api) -> None:
     assert (response.status_code, response.json()["code"]) == (409, "edition_state")
     assert "sending" in response.json()["detail"]
     assert await read(desk, edition) == edition
+
+
+async def test_copy_is_good_until_the_edition_changes(desk: Api, clock: Clock) -> None:
+    draft = await create(desk)
+    address = f"{EDITIONS}/{draft['id']}"
+    first = await desk.get(address)
+    assert first.headers["last-modified"] == "Mon, 23 Nov 2026 12:00:00 GMT"
+    known = {"If-None-Match": first.headers["etag"]}
+    unchanged = await desk.get(address, headers=known)
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    for name in ("etag", "last-modified", "cache-control"):
+        assert unchanged.headers[name] == first.headers[name]
+    # Its recipients are counted without a new time of change, so a time alone proves nothing.
+    since = {"If-Modified-Since": first.headers["last-modified"]}
+    assert (await desk.get(address, headers=since)).status_code == 200
+
+    clock.now += timedelta(minutes=1)
+    await done(await change(desk, draft, name="Another"))
+    changed = await desk.get(address, headers=known)
+    assert (changed.status_code, changed.json()["name"]) == (200, "Another")
+    assert changed.headers["last-modified"] == "Mon, 23 Nov 2026 12:01:00 GMT"
+
+
+async def test_time_of_another_zone_is_answered_in_utc(desk: Api) -> None:
+    draft = await create(desk)
+    response = await take(desk, draft, "schedule", send_at="2026-11-24T08:00:00+02:00")
+    scheduled = await done(response)
+    assert scheduled["send_at"] == "2026-11-24T06:00:00Z"
+    assert await read(desk, draft) == scheduled
+    beyond = await take(desk, draft, "schedule", send_at="9999-12-31T23:00:00-02:00")
+    assert pointers(beyond) == {"/send_at"}
 
 
 async def test_drafts_alone_can_be_deleted(desk: Api, database: Database) -> None:

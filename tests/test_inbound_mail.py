@@ -87,6 +87,7 @@ async def test_only_the_mail_server_may_hand_in(client: httpx.AsyncClient) -> No
     for token, code in ((None, "login_required"), ("wrong", "invalid_token")):
         response = await hand_in(client, fill(POSTFIX, verp=VERP), token=token)
         assert (response.status_code, response.json()["code"]) == (401, code)
+        assert "INBOUND_TOKEN" in response.json()["detail"]
     response = await hand_in(client, b"{}", media_type="application/json")
     assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
 

@@ -1,5 +1,7 @@
 """An edition as every call of the desk answers with it."""
 
+from email.utils import format_datetime
+
 from fastapi import Response
 
 from app.http import conditional
@@ -10,6 +12,7 @@ def edition_answer(response: Response, edition: object) -> EditionAnswer:
     answer = EditionAnswer.model_validate(edition)
     subject = answer.translations.get(answer.language)
     response.headers["ETag"] = _tag(answer)
+    response.headers["Last-Modified"] = format_datetime(answer.updated_at, usegmt=True)
     return answer.model_copy(update={"subject": subject.subject if subject else None})
 
 

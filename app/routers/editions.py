@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.crypto import InvalidToken
 from app.deps import (
@@ -18,10 +18,12 @@ from app.deps import (
     VersionCheckDep,
 )
 from app.errors import Forbidden, LoginRequired, NotFound, PreconditionFailed
+from app.http import conditional
 from app.http.conditional import PreconditionRequired
 from app.http.idempotency import IdempotencyDep
 from app.http.openapi import refusals
 from app.http.paging import InvalidCursor
+from app.http.public_answer import NOT_MODIFIED
 from app.http.strict_json import StrictJsonRoute
 from app.routers.edition_answer import edition_answer
 from app.schemas.editions import (
@@ -98,12 +100,24 @@ async def list_editions(
     return EditionList(items=items, next_cursor=next_cursor)
 
 
-@router.get("/{edition_id}", responses=refusals(NotFound))
+@router.get(
+    "/{edition_id}",
+    response_model=EditionAnswer,
+    responses={**NOT_MODIFIED, **refusals(NotFound)},
+)
 async def get_edition(
-    edition_id: UUID, _: CurrentEditor, session: SessionDep, response: Response
-) -> EditionAnswer:
+    request: Request,
+    edition_id: UUID,
+    _: CurrentEditor,
+    session: SessionDep,
+    response: Response,
+) -> EditionAnswer | Response:
     """One edition with its texts. Its tag is what changes and steps name in If-Match."""
-    return edition_answer(response, await editions.get(session, edition_id))
+    answer = edition_answer(response, await editions.get(session, edition_id))
+    # By the tag alone: recipients are counted without a new time of change.
+    if conditional.not_modified(request.headers, response.headers["ETag"]):
+        return Response(status_code=304, headers=response.headers)
+    return answer
 
 
 @router.patch("/{edition_id}", responses=refusals(*CHANGES, EditionStarted, UnknownTopic))

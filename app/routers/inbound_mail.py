@@ -24,6 +24,10 @@ class MailExpected(UnsupportedMediaType):
     title = "Send the mail as it came, as message/rfc822"
 
 
+class InvalidInboundToken(InvalidToken):
+    title = "The token is not INBOUND_TOKEN"
+
+
 async def check_inbound_token(request: Request, settings: SettingsDep) -> None:
     """INBOUND_TOKEN; there is nothing here where it is not set."""
     if settings.inbound_token is None:
@@ -32,14 +36,14 @@ async def check_inbound_token(request: Request, settings: SettingsDep) -> None:
     if scheme.lower() != "bearer":
         raise LoginRequired("Send INBOUND_TOKEN as a Bearer token")
     if not equal(token.encode(), settings.inbound_token.get_secret_value().encode()):
-        raise InvalidToken
+        raise InvalidInboundToken
 
 
 @router.post(
     "/inbound",
     status_code=202,
     dependencies=[Depends(check_inbound_token)],
-    responses=refusals(LoginRequired, InvalidToken, NotFound, BodyTooLarge, MailExpected),
+    responses=refusals(LoginRequired, InvalidInboundToken, NotFound, BodyTooLarge, MailExpected),
     openapi_extra={"requestBody": MAIL},
 )
 async def take_inbound_mail(

@@ -1,9 +1,10 @@
 """What all request and response shapes share."""
 
 import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, field_validator
 
 # A zero-width joiner or non-joiner is part of ordinary words in Persian and Indic scripts.
 _JOINERS = "\u200c\u200d"
@@ -14,6 +15,17 @@ class Body(BaseModel):
     """A request body: a field that it does not name is an error, never ignored."""
 
     model_config = ConfigDict(extra="forbid", str_max_length=4096, hide_input_in_errors=True)
+
+    @field_validator("*")
+    @classmethod
+    def _in_utc(cls, value: object) -> object:
+        """Times go on in UTC, so that an answer made before they are stored gives them so too."""
+        if not isinstance(value, datetime) or not value.utcoffset():
+            return value
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("must be in the years 1 to 9999, in UTC too") from None
 
 
 class Answer(BaseModel):
