@@ -169,6 +169,7 @@ MATRIX = {
     "GET /newsletter/confirm": EVERYBODY,
     "GET /newsletter/unsubscribe": EVERYBODY,
     "GET /newsletter/preferences": EVERYBODY,
+    "GET /assets/{slug}": EVERYBODY,
     "GET /static/{name}": EVERYBODY,
     "GET /dev/mail": EVERYBODY,  # of this host, in development
     "GET /openapi.json": EVERYBODY,
@@ -210,6 +211,7 @@ PUBLIC_TO_CACHES = {
     "GET /newsletter/confirm",
     "GET /newsletter/unsubscribe",
     "GET /newsletter/preferences",
+    "GET /assets/{slug}",
 }
 ABSENT = "00000000-0000-7000-8000-000000000000"
 PARAMETERS = {

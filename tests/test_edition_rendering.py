@@ -282,6 +282,11 @@ In a sentence, ::asset[in-text] means nothing.
         ("asset_misplaced", "'a-story' needs a line outside of lists and quotations"),
         ("asset_not_public", "There is no public asset '::asset[a-story'"),
     ]
+    for attributes in ("poster=maybe", ""):
+        body = f"::asset[a-story]{{{attributes}}}"
+        assert await refused(database, edition_with(body)) == [
+            ("/translations/en/body", "asset_attribute_unknown")
+        ]
     too_many = "::asset[a-story]\n" * 101
     assert await refused(database, edition_with(too_many)) == [
         ("/translations/en/body", "too_many_assets")

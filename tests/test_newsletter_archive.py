@@ -38,7 +38,8 @@ async def test_archive_has_what_began_to_be_sent_and_nothing_else(
     later = (clock.now + timedelta(hours=1)).isoformat()
     scheduled = await create(desk, translations=both("Scheduled"))
     await done(await take(desk, scheduled, "schedule", send_at=later))
-    await send(desk, translations=both("Kept out"), in_archive=False)
+    kept_out = await send(desk, translations=both("Kept out"), in_archive=False)
+    await done(await take(desk, kept_out, "cancel"))
     cancelled = await send(desk, translations=both("Cancelled"))
     assert await listed(client) == ["Cancelled"]
     await done(await take(desk, cancelled, "cancel"))
@@ -66,7 +67,14 @@ async def test_archive_has_what_began_to_be_sent_and_nothing_else(
     assert await listed(client, language="fr", limit="1", cursor=page["next_cursor"]) == ["Paused"]
     other = await client.get(ARCHIVE, params={"cursor": page["next_cursor"]})
     assert other.json()["code"] == "invalid_cursor", "it belongs to another list"
-    for absent in (scheduled, cancelled):
+    # Mails that had left by then link to it.
+    for media_type in ("application/json", "text/html"):
+        address, accept = f"{ARCHIVE}/{cancelled['number']}", {"Accept": media_type}
+        response = await client.get(address, headers=accept)
+        assert (response.status_code, "Cancelled" in response.text) == (200, True)
+    for kind in ("atom", "json"):
+        assert "Cancelled" not in (await client.get(f"{ARCHIVE}.{kind}")).text
+    for absent in (scheduled, kept_out):
         assert (await client.get(f"{ARCHIVE}/{absent['number']}")).status_code == 404
     assert (await client.get(f"{ARCHIVE}/9223372036854775807")).status_code == 404
     assert (await client.get(f"{ARCHIVE}/9223372036854775808")).status_code == 422

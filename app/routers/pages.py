@@ -1,7 +1,8 @@
 """The few pages that this API serves itself: its documentation, and where links in mails lead.
 
-Until a browser app serves /verify, /reset, /undo and /newsletter/… at APP_URL, these plain pages
-do: nothing is used up by opening one, only by pressing its button (mail scanners open every link).
+Until a browser app serves /verify, /reset, /undo, /newsletter/… and /assets/… at APP_URL, these
+plain pages do: nothing is used up by opening one, only by pressing its button (mail scanners open
+every link).
 """
 
 from pathlib import Path
@@ -18,7 +19,8 @@ _STATIC = Path(__file__).parent.parent / "static"
 _SWAGGER = Path(fastapi_offline.__file__).parent / "static"
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'{styles}; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action {form_action}; frame-ancestors 'none'"
+    "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action {form_action}; "
+    "frame-ancestors 'none'"
 )
 
 
@@ -34,6 +36,7 @@ _DOCS_HEADERS = page_headers(styles=" 'unsafe-inline'")
 _ASSETS = {
     "page.css": _STATIC / "page.css",
     "link.js": _STATIC / "link.js",
+    "asset.js": _STATIC / "asset.js",
     "newsletter.js": _STATIC / "newsletter.js",
     "docs.js": _STATIC / "docs.js",
     "swagger-ui-bundle.js": _SWAGGER / "swagger-ui-bundle.js",
@@ -66,6 +69,12 @@ async def get_link_page() -> FileResponse:
 async def get_newsletter_page() -> FileResponse:
     """Where the links of newsletter mails lead."""
     return FileResponse(_STATIC / "newsletter.html", headers=_PAGE_HEADERS)
+
+
+@router.get("/assets/{slug}")  # noqa: FAST003  # the page's script reads the slug
+async def get_asset_page() -> FileResponse:
+    """Where mails, feeds and sitemaps lead for an asset."""
+    return FileResponse(_STATIC / "asset.html", headers=_PAGE_HEADERS)
 
 
 @router.get("/static/{name}")

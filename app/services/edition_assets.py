@@ -60,6 +60,11 @@ def faults(
             found[block.reference] = FieldError(
                 pointer=pointer, code="asset_not_public", message=message
             )
+        elif block.unknown is not None:
+            message = f"{block.unknown!r} is not understood; an asset takes {{poster=false}} alone"
+            found[block.reference] = FieldError(
+                pointer=pointer, code="asset_attribute_unknown", message=message
+            )
         elif block.is_misplaced:
             message = f"{block.reference!r} needs a line outside of lists and quotations"
             found[block.reference] = FieldError(

@@ -132,15 +132,17 @@ def _values(frame: Frame) -> dict[str, object]:
     edition, newsroom, language = frame.edition, frame.newsroom, frame.language
     name = sender_name(newsroom, edition.from_name)
     is_archived = edition.kind == "edition" and edition.in_archive
+    # What is tested has not been sent yet, and the archive holds nothing else.
+    has_page = is_archived and not frame.is_test
     return {
         "name": name,
         "date": format_date(frame.now, "long", locale=language),
-        "why": words(language)["why"].format(product=name),
+        "why": words(language)["why"].format(product=mails.PRODUCT),
         "words": words(language),
         "language": language,
         "direction": direction(language),
         "is_test": frame.is_test,
         "unsubscribe": f"{newsroom.pages_url}/newsletter/unsubscribe#token={UNSUBSCRIBE_GAP}",
         "preferences": f"{newsroom.pages_url}/newsletter/preferences#token={PREFERENCES_GAP}",
-        "browser": archive_url(newsroom, edition.number, language) if is_archived else "",
+        "browser": archive_url(newsroom, edition.number, language) if has_page else "",
     }

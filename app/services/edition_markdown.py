@@ -17,7 +17,8 @@ from app.services import edition_html, policy
 from app.services.edition_html import TooIntricate
 
 _MARKER = "::asset["
-_ASSET_BLOCK = re.compile(r"::asset\[([^\]]*)\](\{poster=false\})?\s*")
+_ASSET_BLOCK = re.compile(r"::asset\[([^\]]*)\](?:\{(.*)\})?\s*")
+_WITHOUT_POSTER = "poster=false"
 _TYPE = "asset"
 _MARKUP = "[]!*_~<&`|\n"
 
@@ -28,6 +29,8 @@ class AssetBlock:
     has_poster: bool
     # Inside a list or a quotation, where there is no room for it.
     is_misplaced: bool
+    # What stands in its braces, where that means nothing.
+    unknown: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +91,15 @@ def _read_asset(state: StateBlock, start_line: int, _end_line: int, silent: bool
         match = _ASSET_BLOCK.fullmatch(line)
         # What is not quite right names no asset, so that its author is told and not its readers.
         reference = match[1] if match else line
-        has_poster = not (match and match[2])
+        attributes = match[2] if match else None
+        has_poster = attributes != _WITHOUT_POSTER
         token = state.push(_TYPE, "", 0)
-        token.meta[_TYPE] = AssetBlock(reference, has_poster, is_misplaced=state.level > 0)
+        token.meta[_TYPE] = AssetBlock(
+            reference,
+            has_poster,
+            is_misplaced=state.level > 0,
+            unknown=attributes if has_poster else None,
+        )
         state.line = start_line + 1
     return True
 

@@ -54,6 +54,7 @@ async def list_issues(
     contents = _CONTENTS if has_contents else ()
     query = (
         _sent(language, *contents)
+        .where(Edition.state != "cancelled")
         .order_by(Edition.started_at.desc(), Edition.id.desc())
         .limit(limit)
     )
@@ -65,6 +66,7 @@ async def list_issues(
 async def get_issue(
     session: AsyncSession, number: int, language: str | None, *, newsroom: Newsroom
 ) -> Issue:
+    """Also a cancelled one: those who had got it by then have the link to it."""
     query = _sent(language, *_CONTENTS).where(Edition.number == number)
     row = (await session.execute(query)).mappings().one_or_none()
     if row is None:
@@ -99,7 +101,6 @@ _WRITTEN_IN = func.jsonb_path_query_array(
 def _sent(language: str | None, *contents: InstrumentedAttribute[str]) -> Select[Any]:
     is_public = and_(
         Edition.started_at.is_not(None),
-        Edition.state != "cancelled",
         Edition.kind == "edition",
         Edition.in_archive,
     )

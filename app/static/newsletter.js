@@ -8,6 +8,7 @@ const TEXTS = {
     unsubscribe: ["Leave the newsletter", "gets our newsletter. Press the button, and no more of it is sent.", "Unsubscribe"],
     preferences: ["Your newsletter", "Choose what is sent to", "Save"],
     left: ["You have left the newsletter", "No newsletter is sent to"], thisAddress: "this address",
+    nobody: ["There is nothing to leave", "The address that this link was made for gets no newsletter (any more)."],
     comeBack: "Subscribe again", leave: "Leave the newsletter",
     topics: "Topics", all: "All topics, also new ones", retired: "no longer offered",
     frequency: "How often", each: "Each edition as it appears", daily: "A summary every day", weekly: "A summary every week",
@@ -24,6 +25,7 @@ const TEXTS = {
     unsubscribe: ["Quitter la lettre d’information", "reçoit notre lettre d’information. Appuyez sur le bouton, et elle ne sera plus envoyée.", "Me désabonner"],
     preferences: ["Votre lettre d’information", "Choisissez ce qui est envoyé à", "Enregistrer"],
     left: ["Vous avez quitté la lettre d’information", "Aucune lettre d’information n’est envoyée à"], thisAddress: "cette adresse",
+    nobody: ["Il n’y a rien à quitter", "L’adresse pour laquelle ce lien a été créé ne reçoit pas (ou plus) de lettre d’information."],
     comeBack: "M’abonner à nouveau", leave: "Quitter la lettre d’information",
     topics: "Thèmes", all: "Tous les thèmes, y compris les nouveaux", retired: "n’est plus proposé",
     frequency: "À quel rythme", each: "Chaque édition dès sa parution", daily: "Un résumé par jour", weekly: "Un résumé par semaine",
@@ -117,6 +119,12 @@ function showLeft(email, options) {
   head(texts.left[0], options);
   explain(texts.left[1], email);
   $("form").hidden = true;
+}
+
+// Of a link whose subscriber is gone, nobody knows whether they left.
+function showNobody() {
+  head(texts.nobody[0]);
+  $("explanation").textContent = texts.nobody[1];
 }
 
 function option(type, name, value, label, checked) {
@@ -214,7 +222,7 @@ const PAGES = {
     const [heading, text, action] = texts.unsubscribe;
     head(heading);
     const { email, status } = await call("GET", unsubscribePath());
-    if (status !== "subscribed") return showLeft(email);
+    if (status !== "subscribed") return email ? showLeft(email) : showNobody();
     explain("", email, text);
     offer(action, async () => showLeft((await call("POST", unsubscribePath())).email, { focus: true }));
   },
