@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import asyncpg
 import structlog
 import typer
+import uvloop
 from asyncpg.exceptions import ClientConfigurationError
 from fastapi import FastAPI
 
@@ -206,7 +207,8 @@ def _run(work: Work) -> None:
             await database.close()
 
     with processes.embedded_database(load_settings()) as settings:
-        asyncio.run(with_database(settings))
+        # As the API does, for a worker handles thousands of small packets a second.
+        uvloop.run(with_database(settings))
 
 
 async def _is_catalogue_empty(settings: Settings) -> bool:

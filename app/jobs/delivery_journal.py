@@ -11,7 +11,7 @@ from app.services import deliveries
 from app.services.deliveries import Claim, Result, Write
 
 # Seconds. How long a commit waits for others to join it, and the pause while the database is away.
-GATHER = 0.002
+GATHER = 0.003
 RETRY_PAUSE = 0.5
 # A result is kept ready for so long: a mail that was taken and not noted would be sent twice.
 PATIENCE = timedelta(minutes=10)
