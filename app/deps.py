@@ -3,7 +3,7 @@
 All are coroutines: FastAPI would run a plain function in a thread, for a hundred microseconds.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -163,6 +163,21 @@ async def get_account(request: Request, now: Now) -> Caller:
 
 
 CurrentAccount = Annotated[Caller, Depends(get_account)]
+
+
+def allowed(_scope: str) -> Callable[[Request, datetime], Awaitable[Caller]]:
+    """Who asks where scopes count; a logged-in account has all that it could give to a key."""
+
+    async def get_allowed(request: Request, now: Now) -> Caller:
+        return await get_account(request, now)
+
+    return get_allowed
+
+
+AssetReader = Annotated[Caller, Depends(allowed("assets:read"))]
+Downloader = Annotated[Caller, Depends(allowed("assets:download"))]
+ChangesReader = Annotated[Caller, Depends(allowed("changes:read"))]
+WebhooksManager = Annotated[Caller, Depends(allowed("webhooks:manage"))]
 
 
 async def get_optional_caller(request: Request, now: Now) -> Caller | None:

@@ -212,8 +212,9 @@ async def _finish(connection: Connection, terms: Terms) -> None:
     for index in indexes:
         await connection.execute(index["definition"])
     await connection.execute(_COUNTS, *zip(*terms.labelled(), strict=True))
+    await connection.execute(_CHANGES)
     await connection.execute(f"DROP TABLE {_STAGING}")
-    for table in ("asset", "asset_search", "rendition", "facet_count", "collection_item"):
+    for table in ("asset", "asset_search", "rendition", "facet_count", "collection_item", "change"):
         await connection.execute(f"ANALYZE {table}")
 
 
@@ -227,6 +228,21 @@ _COUNTS = """
     INSERT INTO facet_count (term, label, count)
     SELECT * FROM unnest($1::text[], $2::text[], $3::int[]) ORDER BY 1
     ON CONFLICT (term) DO UPDATE SET count = facet_count.count + excluded.count
+"""
+# The feed of changes begins with all of them, in the order in which they were published.
+_CHANGES = """
+    WITH loaded AS (
+        SELECT asset.*, row_number() OVER (ORDER BY published_at, id) AS number
+          FROM asset
+         WHERE state = 'published' AND NOT EXISTS (SELECT FROM change WHERE asset_id = asset.id)
+    ), feed AS (
+        UPDATE change_feed SET last_sequence = last_sequence + (SELECT count(*) FROM loaded)
+        RETURNING last_sequence - (SELECT count(*) FROM loaded) AS before
+    )
+    INSERT INTO change (id, sequence, kind, asset_id, version, occurred_at, committed_at, is_latest)
+    SELECT gen_random_uuid(), feed.before + number, 'created', loaded.id, version, published_at,
+           clock_timestamp(), true
+      FROM loaded, feed ORDER BY number
 """
 
 

@@ -6,6 +6,7 @@ from app.models.assets import Asset, AssetRelation, AssetVersion
 from app.models.audit_events import AuditEvent
 from app.models.base import Base
 from app.models.captions import Caption
+from app.models.changes import Change, ChangeFeed
 from app.models.collections import Collection, CollectionItem
 from app.models.downloads import Download
 from app.models.editions import Delivery, Edition, EditionMessage, MailRate
@@ -41,6 +42,8 @@ __all__ = [
     "AuditEvent",
     "Base",
     "Caption",
+    "Change",
+    "ChangeFeed",
     "Collection",
     "CollectionItem",
     "CondemnedObject",

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.errors import NotFound
 from app.models import Asset, AssetVersion
 from app.services import asset_documents, asset_rendering
+from app.services import changes as feed
+from app.services.changes import Kind
 
 # Raises unless the client has seen this version (If-Match); called under the asset's lock.
 VersionCheck = Callable[[int], None]
@@ -68,6 +70,12 @@ async def record_change(
     await session.flush()
     if asset.state == "published":
         await asset_rendering.refresh(session, asset)
+        seen_as: Kind = "created" if kind == "published" else "updated"
+    elif kind == "withdrawn":
+        seen_as = "withdrawn"
+    else:
+        return
+    await feed.record(session, seen_as, asset_id=asset.id, version=asset.version, now=now)
 
 
 async def list_versions(
