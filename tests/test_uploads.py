@@ -738,7 +738,7 @@ def test_thousands_of_pieces_a_minute_are_no_abuse() -> None:
 
 
 async def test_terminated_upload_is_gone(
-    tus: Tus, store: FolderUploads, database: Database
+    tus: Tus, store: FolderUploads, database: Database, clock: Clock
 ) -> None:
     path = await tus.begin(1000)
     await tus.patch(path, 0, FILE[:100])
@@ -746,7 +746,7 @@ async def test_terminated_upload_is_gone(
     assert (ended.status_code, ended.headers["tus-resumable"]) == (204, "1.0.0")
     assert (await tus.head(path)).status_code == 410
     assert code(await tus.patch(path, 100, b"x")) == (410, "upload_expired")
-    assert await Cleaner(database, store).remove_ended() == 1
+    assert await Cleaner(database, store).remove_ended(now=clock.now) == 1
     assert (await tus.head(path)).status_code == 404
     assert [each async for each in store.stored_ids()] == []
 

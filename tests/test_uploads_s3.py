@@ -22,7 +22,7 @@ from app.jobs.uploads import Cleaner
 from app.models import Rendition, Upload, UploadPart
 from app.services import upload_progress
 from tests.factories import add_draft
-from tests.helpers import Mailbox, bearer, make_editor, rows, sign_up
+from tests.helpers import Clock, Mailbox, bearer, make_editor, rows, sign_up
 from tests.programs import free_ports
 from tests.s3_server import S3Server, s3_server
 from tests.tus_client import Tus
@@ -235,7 +235,7 @@ async def test_pieces_become_one_object_with_its_name_and_type(
 
 
 async def test_terminated_upload_leaves_no_object_behind(
-    app: FastAPI, tus: Tus, store: ObjectUploads, database: Database
+    app: FastAPI, tus: Tus, store: ObjectUploads, database: Database, clock: Clock
 ) -> None:
     kept = await tus.begin(len(FILE))
     ended = await tus.begin(len(FILE))
@@ -243,7 +243,7 @@ async def test_terminated_upload_leaves_no_object_behind(
         await tus.send_and_vanish(app, path, 0, chunks(FILE[: 2 * PIECE]))
     await tus.delete(ended)
     assert {id_of(kept), id_of(ended)} <= {each async for each in store.stored_ids()}
-    assert await Cleaner(database, store).remove_ended() == 1
+    assert await Cleaner(database, store).remove_ended(now=clock.now) == 1
     await Cleaner(database, store).remove_strays()
     assert [each async for each in store.stored_ids()] == [id_of(kept)]
     assert [upload.id for upload in await rows(database, Upload)] == [id_of(kept)]
