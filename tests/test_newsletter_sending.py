@@ -550,6 +550,36 @@ async def test_a_worker_that_slept_through_its_lease_sends_nothing_of_it(
     assert len(marked) == 3
 
 
+async def test_an_answer_that_was_late_keeps_its_mail_from_being_sent_again(
+    ledger_database: Database,
+) -> None:
+    await add_subscribers(ledger_database, 2)
+    edition_id = await start_edition(ledger_database)
+    now = datetime.now(UTC)
+    await fan_out.write_chunk(ledger_database.write, edition_id, now=now)
+    lease = timedelta(minutes=1)
+    edition = (edition_id, 1)
+    first = await deliveries.claim(ledger_database.write, edition, limit=2, now=now, lease=lease)
+    await deliveries.write_down(ledger_database.write, [], first, now=now)
+    # The database was away until after the lease, and both are claimed once more.
+    second = await deliveries.claim(
+        ledger_database.write, edition, limit=2, now=now + lease, lease=lease
+    )
+    again = {claim.subscriber_id: claim for claim in second}
+    answers = [delivery_outcomes.taken(claim, "250 ok", now=now) for claim in first]
+    refused = delivery_outcomes.postponed(
+        again[first[0].subscriber_id], "RCPT: 450 later", code=450, status=None, now=now + lease
+    )
+    marked = await deliveries.write_down(
+        ledger_database.write,
+        [answers[0], refused, answers[1]],
+        [again[first[1].subscriber_id]],
+        now=now + lease,
+    )
+    assert marked == set()
+    assert await states(ledger_database, edition_id) == {"sent": 2}
+
+
 async def killed_senders(
     database: Database, smtp: ScriptedSmtp, *, readers: int, kills: int
 ) -> UUID:

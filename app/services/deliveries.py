@@ -98,8 +98,9 @@ async def write_down(
     """Conclude some deliveries and mark others as `sending`, in one commit.
 
     Returns the edition and subscriber of the marked ones. Not marked is what must not be sent any
-    more: its edition was paused, its subscriber left, or its lease ended.
+    more: its edition was paused, its subscriber left, its lease ended, or it has been taken.
     """
+    results, marks = _without_taken(results, marks)
     rows = await write(
         _WRITE_DOWN,
         [result.claim.edition_id for result in results],
@@ -120,6 +121,25 @@ async def write_down(
         now,
     )
     return {(row["edition_id"], row["subscriber_id"]) for row in rows}
+
+
+def _without_taken(
+    results: Sequence[Result], marks: Sequence[Claim]
+) -> tuple[list[Result], list[Claim]]:
+    """Leave out whatever else is to be noted of a mail that was taken.
+
+    After a long fault of the database an answer may be written down together with what a second
+    claim has come to. One statement changes a row once, and it would not be the answer's turn.
+    """
+    taken = {_key(each.claim) for each in results if each.state == "sent"}
+    return (
+        [each for each in results if each.state == "sent" or _key(each.claim) not in taken],
+        [mark for mark in marks if _key(mark) not in taken],
+    )
+
+
+def _key(claim: Claim) -> tuple[UUID, UUID]:
+    return claim.edition_id, claim.subscriber_id
 
 
 async def frozen_message(write: Write, edition_id: UUID, variant: int) -> bytes:
