@@ -352,6 +352,27 @@ async def test_who_leaves_between_fan_out_and_sending_gets_no_mail(
     assert len(smtp.taken) == 10
 
 
+async def test_who_leaves_after_a_mail_in_doubt_may_have_got_it(ledger_database: Database) -> None:
+    await add_subscribers(ledger_database, 3)
+    edition_id = await start_edition(ledger_database)
+    write, now = ledger_database.write, datetime.now(UTC)
+    await fan_out.write_chunk(write, edition_id, now=now)
+    lease, edition = timedelta(minutes=1), (edition_id, 1)
+    claims = await deliveries.claim(write, edition, limit=3, now=now, lease=lease)
+    # The worker of one dies while it is on the wire; the answer of another does not come.
+    cut, _, waiting = claims
+    await deliveries.write_down(write, [], [cut, waiting], now=now)
+    postponed = delivery_outcomes.postponed(
+        waiting, "DATA: cut off", code=None, status=None, now=now, is_doubtful=True
+    )
+    await deliveries.write_down(write, [postponed], [], now=now)
+    await write("UPDATE newsletter_subscriber SET state = 'unsubscribed'")
+    later = now + timedelta(minutes=5)
+    assert await deliveries.claim(write, edition, limit=3, now=later, lease=lease) == []
+    assert await states(ledger_database, edition_id) == {"unknown": 2, "skipped": 1}
+    assert {each.finished_at for each in await ledger(ledger_database, edition_id)} == {later}
+
+
 async def test_pausing_stops_the_mails_within_a_second_and_resuming_misses_nobody(
     ledger_database: Database, smtp: ScriptedSmtp, keyring: Keyring
 ) -> None:

@@ -69,7 +69,10 @@ async def active_editions(write: Write) -> Sequence[tuple[UUID, int, bool]]:
 async def claim(
     write: Write, edition: tuple[UUID, int], *, limit: int, now: datetime, lease: timedelta
 ) -> Sequence[Claim]:
-    """Take deliveries that are due. Of those who left meanwhile, the ledger says so at once."""
+    """Take deliveries that are due. Of those who left meanwhile, the ledger says so at once.
+
+    They were skipped, unless their mail has left in doubt before, and so may have arrived.
+    """
     edition_id, number = edition
     until = now + lease
     rows = await write(_CLAIM, edition_id, now, limit, until, MOST_CRASHES)
@@ -173,7 +176,9 @@ _CLAIM = f"""
           FROM due LEFT JOIN newsletter_subscriber AS s ON s.id = due.subscriber_id
     )
     UPDATE newsletter_delivery AS d
-       SET state = CASE WHEN d.doubts + next.doubt > $5 THEN 'unknown' ELSE next.state END,
+       SET state = CASE WHEN d.doubts + next.doubt > $5 THEN 'unknown'
+                        WHEN next.state = 'skipped' AND d.doubts + next.doubt > 0 THEN 'unknown'
+                        ELSE next.state END,
            doubts = d.doubts + next.doubt, due_at = $4,
            finished_at = CASE WHEN next.state = 'skipped' OR d.doubts + next.doubt > $5
                               THEN $2::timestamptz END
