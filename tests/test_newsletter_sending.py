@@ -65,6 +65,21 @@ async def smtp() -> AsyncIterator[ScriptedSmtp]:
         yield server
 
 
+A_CLAIM = Claim(
+    edition_id=UUID(int=1),
+    edition_number=1,
+    subscriber_id=UUID(int=2),
+    variant=0,
+    to="a@b.example",
+    domain="b.example",
+    attempts=0,
+    doubts=0,
+    has_slot=False,
+    first_tried_at=None,
+    leased_until=datetime(2026, 11, 24, tzinfo=UTC),
+)
+
+
 def recipients(smtp: ScriptedSmtp) -> Counter[str]:
     return Counter(mail.recipient for mail in smtp.taken)
 
@@ -273,22 +288,9 @@ def test_refusals_of_us_pause_an_edition_and_dead_mailboxes_do_not(
     *, answer: str, pauses: bool
 ) -> None:
     now = datetime.now(UTC)
-    claim = Claim(
-        edition_id=UUID(int=1),
-        edition_number=1,
-        subscriber_id=UUID(int=2),
-        variant=0,
-        to="a@b.example",
-        domain="b.example",
-        attempts=0,
-        doubts=0,
-        has_slot=False,
-        first_tried_at=None,
-        leased_until=now,
-    )
     _, code, status, *_ = answer.split()
-    refused = delivery_outcomes.refused(claim, answer, code=int(code), status=status, now=now)
-    taken = delivery_outcomes.taken(claim, "250 ok", now=now)
+    refused = delivery_outcomes.refused(A_CLAIM, answer, code=int(code), status=status, now=now)
+    taken = delivery_outcomes.taken(A_CLAIM, "250 ok", now=now)
     watch = delivery_outcomes.RefusalWatch()
     reasons = [watch.note(each) for each in [refused, taken] * 24 + [taken, refused]]
     assert [bool(reason) for reason in reasons] == [False] * 49 + [pauses]
@@ -306,6 +308,24 @@ async def test_a_server_that_knows_no_recipient_at_all_pauses_the_edition(
     assert edition.pause_reason.startswith("recipients_refused: ")
     # At the 45th of 50, and those that were under way by then.
     assert 45 <= (await states(ledger_database, edition_id))["failed"] < 100
+    # It was the server's fault, which ends few subscriptions.
+    subscribers = Counter(each.state for each in await rows(ledger_database, Subscriber))
+    assert subscribers == {"subscribed": 191, "suppressed": 9}
+
+
+def test_refusals_are_believed_until_there_are_ten_in_a_row() -> None:
+    now = datetime.now(UTC)
+    no_such_user = delivery_outcomes.refused(
+        A_CLAIM, "550 5.1.1 no", code=550, status="5.1.1", now=now
+    )
+    taken = delivery_outcomes.taken(A_CLAIM, "250 ok", now=now)
+    waits = delivery_outcomes.given_back(A_CLAIM, now=now)
+    watch = delivery_outcomes.RefusalWatch()
+    believed = []
+    for result in [*[no_such_user] * 5, waits, *[no_such_user] * 6, taken, no_such_user]:
+        watch.note(result)
+        believed.append(watch.believes(result))
+    assert believed == [*[True] * 10, False, False, True, True]
 
 
 async def test_a_dead_mailbox_is_suppressed_and_a_full_one_is_not(

@@ -123,6 +123,8 @@ REFUSALS_LOOKED_AT = 50
 REFUSALS_BEFORE_PAUSE = 25
 # So many dead mailboxes in a row are no list, but a server that refuses everybody.
 FAILURES_BEFORE_PAUSE = 45
+# From so many in a row on, without one mail that was taken, they end no subscription any more.
+FAILURES_NOT_BELIEVED = 10
 # A domain that asks for less gets half as much at once, and a tenth more each half-minute.
 SLOWED_RATE_LOWEST = 0.2
 # Answers to mails that were on their way together are one word.
