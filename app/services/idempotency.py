@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,6 +20,11 @@ from app.services import policy
 class IdempotencyKeyReused(AppError):
     status, code = 422, "idempotency_key_reused"
     title = "This Idempotency-Key was sent before, with another body"
+
+
+class IdempotencySecretShown(AppError):
+    status, code = 409, "idempotency_secret_shown"
+    title = "This was done, and its answer held a secret that is not shown again"
 
 
 class IdempotencyKeyRunning(AppError):
@@ -71,8 +77,10 @@ async def claim(
         raise IdempotencyKeyRunning(retry_after=policy.IDEMPOTENCY_LEASE)
     if not crypto.equal(stored.request_hash, wanted.request_hash):
         raise IdempotencyKeyReused
+    if stored.sealed_answer is None:
+        raise IdempotencySecretShown
     try:
-        body = json.loads(keyring.unseal("idempotency", stored.sealed_answer or b""))
+        body = json.loads(keyring.unseal("idempotency", stored.sealed_answer))
     except UnsealError:  # kept under an earlier SECRET_KEY
         raise IdempotencyKeyReused from None
     return StoredAnswer(stored.status or 200, body)
@@ -83,14 +91,35 @@ async def complete(
 ) -> None:
     """Keep the answer, sealed, in the transaction that did the work."""
     sealed = keyring.seal("idempotency", json.dumps(answer.body).encode())
+    await _conclude(session, claimed, answer.status, sealed)
+
+
+async def complete_secret(session: AsyncSession, claimed: Claim, status: int) -> None:
+    """Keep that it was done, but nothing of an answer with a secret in it."""
+    await _conclude(session, claimed, status, None)
+
+
+async def _conclude(
+    session: AsyncSession, claimed: Claim, status: int, sealed: bytes | None
+) -> None:
     kept = await session.scalar(
         update(IdempotencyKey)
         .filter_by(**_identity(claimed))
-        .values(status=answer.status, sealed_answer=sealed)
+        .values(status=status, sealed_answer=sealed)
         .returning(IdempotencyKey.key)
     )
     if kept is None:  # another request has the key by now: what this one did is rolled back
         raise IdempotencyKeyRunning(retry_after=policy.IDEMPOTENCY_LEASE)
+
+
+def claimed_by(account_id: UUID) -> ColumnElement[bool]:
+    """The rows of an account and of its API keys, each of which is a caller of its own."""
+    caller = IdempotencyKey.caller
+    return or_(caller == str(account_id), caller.startswith(f"{account_id}/"))
+
+
+def caller_name(account_id: UUID, key_id: UUID | None) -> str:
+    return f"{account_id}/{key_id}" if key_id else str(account_id)
 
 
 async def release(session: AsyncSession, claimed: Claim) -> None:

@@ -33,6 +33,8 @@ Notice = Literal[
     "password_changed",
     "sessions_ended",
     "account_deleted",
+    "api_key_created",
+    "api_key_rotated",
     "newsletter_confirm",
     "newsletter_already",
 ]
@@ -213,8 +215,7 @@ async def enqueue_due(session: AsyncSession, *, now: datetime) -> int:
         .order_by(OutboxMail.due_at)
         .limit(SWEEP_BATCH)
     )
-    ids = list(await session.scalars(due))
-    if ids:
+    if ids := list(await session.scalars(due)):
         await _enqueue_jobs(session, ids)
     return len(ids)
 

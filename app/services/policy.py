@@ -36,6 +36,23 @@ REFRESH_ABSOLUTE_LIFETIME = timedelta(days=180)
 REFRESH_GRACE = timedelta(seconds=30)
 MAX_SESSIONS_PER_ACCOUNT = 50
 
+# How long a password that was given vouches for whoever gave it, before something grave.
+PASSWORD_PROOF_LIFETIME = timedelta(minutes=15)
+
+# API keys
+MAX_API_KEYS_PER_ACCOUNT = 50
+KEY_OVERLAP = timedelta(hours=24)
+KEY_OVERLAP_LONGEST = timedelta(days=7)
+KEY_TOKEN_LIFETIME = timedelta(hours=1)
+# What is known of a key is read again after so long, and so a revoked one ends within a second,
+# whatever goes unheard.
+KEY_RECORD_MAX_AGE = timedelta(milliseconds=500)
+KEY_CALLS_PER_MINUTE = 1_200
+KEY_CALLS_PER_DAY = 200_000
+# What a killed process has not stored of its counts.
+KEY_USAGE_FLUSH_INTERVAL = timedelta(seconds=1)
+USAGE_SHOWN = timedelta(days=30)
+
 # Log-in throttle
 LOGIN_FAILURES_PER_NETWORK = 10
 LOGIN_FAILURE_WINDOW = timedelta(minutes=15)
@@ -81,6 +98,8 @@ KEEP_LOGIN_FAILURES = timedelta(days=1)
 KEEP_IDEMPOTENCY_KEY = timedelta(hours=24)
 KEEP_AUDIT_EVENT = timedelta(days=365)
 KEEP_QUEUE_LOG = timedelta(days=1)
+KEEP_KEY_USAGE = timedelta(days=400)
+KEEP_ENDED_KEY = timedelta(days=400)
 
 # Mail delivery
 MAIL_LEASE = timedelta(minutes=2)
@@ -90,8 +109,8 @@ MAIL_GIVE_UP = timedelta(hours=31)
 # Newsletter
 SIGNUP_LIFETIME = timedelta(days=7)
 SIGNUP_MAIL_INTERVAL = timedelta(hours=24)
-# Of a request to unsubscribe, in which nothing need be.
-ONE_CLICK_MAX_BYTES = 8 * 1024
+# Of a request to unsubscribe, in which nothing need be, or for an access token.
+FORM_MAX_BYTES = 8 * 1024
 MAX_TEST_RECIPIENTS = 10
 TEST_MAILS_PER_EDITION_AND_HOUR = 50
 EDITION_BODY_MAX_LENGTH = 200_000
