@@ -19,6 +19,8 @@ from app.services.key_records import KeyCaller
 
 # In the scope's `state`: the key that asks.
 KEY = "api_key"
+# Seconds. With the age of what is known of the key, less than one.
+_CHECKED_FOR = policy.KEY_RECORD_MAX_AGE.total_seconds() / 2
 
 
 class KeyedRequestsMiddleware:
@@ -64,7 +66,7 @@ class KeyedRequestsMiddleware:
 
 
 class _KeyedAnswer:
-    """Counts the bytes of an answer, and sends nothing half a second after its key has ended.
+    """Counts the bytes of an answer, and sends nothing a second after its key has ended.
 
     That is looked at when something is about to leave: a long poll or a stream may have begun
     long before.
@@ -78,7 +80,7 @@ class _KeyedAnswer:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._good_until = time.monotonic() + policy.KEY_RECORD_MAX_AGE.total_seconds()
+        self._good_until = time.monotonic() + _CHECKED_FOR
         self._is_over = False
 
     async def __call__(self, message: Message) -> None:
@@ -97,7 +99,7 @@ class _KeyedAnswer:
             await self._gate.identify(token)
         except AppError as refusal:
             return refusal
-        self._good_until = begun + policy.KEY_RECORD_MAX_AGE.total_seconds()
+        self._good_until = begun + _CHECKED_FOR
         return None
 
     async def _end(self, message: Message, refusal: AppError) -> None:
