@@ -1,5 +1,6 @@
 """API keys: made, shown once, used, rotated, revoked; and that they open nothing else."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -897,3 +898,32 @@ def test_policy_is_as_it_is_documented() -> None:
     assert policy.MAX_API_KEYS_PER_ACCOUNT == 50
     assert timedelta(milliseconds=500) == policy.KEY_RECORD_MAX_AGE
     assert timedelta(hours=1) == policy.KEY_TOKEN_LIFETIME
+
+
+# Many at once
+
+
+async def test_requests_that_race_make_no_more_than_fifty_keys(
+    live_client: httpx.AsyncClient, live_mailbox: Mailbox, live_database: Database
+) -> None:
+    jane = bearer(await sign_up(live_client, live_mailbox))
+    for _ in range(46):
+        await make_key(live_client, jane)
+    asking = [live_client.post(KEYS, json=wish(), headers=jane) for _ in range(12)]
+    statuses = [response.status_code for response in await asyncio.gather(*asking)]
+    assert sorted(statuses) == [201] * 4 + [409] * 8
+    assert len(await rows(live_database, ApiKey)) == 50
+
+
+async def test_rotations_that_race_leave_one_current_secret(
+    live_client: httpx.AsyncClient, live_mailbox: Mailbox
+) -> None:
+    jane = bearer(await sign_up(live_client, live_mailbox))
+    made = await make_key(live_client, jane)
+    rotated = await asyncio.gather(
+        *(rotate(live_client, jane, made, overlap_seconds=0) for _ in range(8))
+    )
+    good = [each for each in rotated if await is_good(live_client, each["key"])]
+    assert len(good) == 1
+    seen = (await live_client.get(f"{KEYS}/{made['id']}", headers=jane)).json()
+    assert [each["hint"] for each in seen["secrets"]] == [good[0]["key"][-4:]]
