@@ -28,6 +28,7 @@ from app.http.keyed_requests import KEY
 from app.http.page_cache import FILLING
 from app.http.pager import Pager
 from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
+from app.http.shown_keys import shown_token
 from app.models import Account
 from app.services import auth, derived_files, reauthentication
 from app.services.asset_versions import VersionCheck
@@ -163,15 +164,20 @@ async def get_caller(request: Request, now: Now) -> Caller:
     """Whoever sends `Authorization: Bearer`: a session, looked up at every request, or a key.
 
     On the way of every request, so it asks the application itself: each dependency of its own
-    would cost as much as the token's check. Several of a request's dependencies may ask.
+    would cost as much as the token's check. Several of a request's dependencies may ask; at
+    another time, such as that of a long answer, the answer is looked up again.
     """
-    asked = request.scope.setdefault("state", {})
-    if key := asked.get(KEY):
-        return cast("KeyCaller", key)
-    caller: Caller | None = asked.get(_CALLER)
-    if caller is None:
-        caller = asked[_CALLER] = await _logged_in(request, now)
-    return caller
+    state = request.scope.setdefault("state", {})
+    asked_at, caller = state.get(_CALLER, (None, None))
+    if asked_at != now:
+        if KEY not in state:
+            caller = await _logged_in(request, now)
+        elif asked_at is None:  # just looked up, before routing
+            caller = state[KEY]
+        else:
+            caller = await request.app.state.keys.identify(shown_token(request.scope) or "")
+        state[_CALLER] = (now, caller)
+    return cast("Caller", caller)
 
 
 async def _logged_in(request: Request, now: datetime) -> LoggedIn:

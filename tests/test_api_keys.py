@@ -894,7 +894,7 @@ async def test_account_and_each_of_its_keys_count_apart(
 
 
 def test_policy_is_as_it_is_documented() -> None:
-    assert timedelta(minutes=15) == policy.PASSWORD_PROOF_LIFETIME
+    assert timedelta(minutes=15) == policy.RECENT_PASSWORD
     assert policy.MAX_API_KEYS_PER_ACCOUNT == 50
     assert timedelta(milliseconds=500) == policy.KEY_RECORD_MAX_AGE
     assert timedelta(hours=1) == policy.KEY_TOKEN_LIFETIME

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from app import crypto
+from app import crypto, deps
 from app.crypto import AccessTokens, Keyring, PasswordHasher
 from app.db import Database
 from app.http.error_boundary import ErrorBoundaryMiddleware
@@ -31,7 +31,18 @@ from app.services import key_records
 from app.services.key_records import KeyCaller, KeyRecords
 from app.settings import Settings
 from tests.conftest import running_app
-from tests.helpers import Api, Clock, Mailbox, bearer, make_admin, rows, sign_up
+from tests.helpers import (
+    NEW_PASSWORD,
+    PASSWORD,
+    Api,
+    Clock,
+    Mailbox,
+    bearer,
+    login,
+    make_admin,
+    rows,
+    sign_up,
+)
 from tests.http_asgi import client_of, http_scope, messages_of
 from tests.keys import KEYS, as_key, forget_what_is_known, make_key, with_key
 from tests.test_catalogue_events import running, until
@@ -573,3 +584,27 @@ async def test_answer_that_was_refused_in_the_middle_of_an_outage_says_so(
         service.gate._records = KeyRecords(SlowReader(ConnectionRefusedError()))
         service.going_on.set()
         assert code_of(await polling) == (503, "service_unavailable")
+
+
+@pytest.mark.parametrize("by", ["key", "session"])
+async def test_right_that_is_asked_about_again_is_looked_up_again(
+    app: FastAPI, client: httpx.AsyncClient, jane: Headers, clock: Clock, by: str
+) -> None:
+    """As those do who answer for long: the same request, at a later time."""
+    made = await make_key(client, jane)
+    headers = with_key(made) if by == "key" else jane
+    state = {"api_key": await app.state.keys.identify(made["key"])} if by == "key" else {}
+    scope = http_scope(headers=[("authorization", headers["Authorization"])])
+    request = Request({**scope, "app": app, "state": state})
+    check = deps.allowed("assets:read")
+    assert await check(request, clock.now) is await check(request, clock.now)
+    if by == "key":
+        await revoke(client, made, jane)
+        forget_what_is_known(client)
+    else:
+        body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+        other = bearer((await login(client)).json())
+        assert (await client.post("/v1/account/password", json=body, headers=other)).is_success
+    await check(request, clock.now)
+    with pytest.raises(crypto.InvalidToken):
+        await check(request, clock.now + timedelta(seconds=1))

@@ -41,7 +41,7 @@ class Idempotency:
     async def remember_secret(self, session: AsyncSession, status: int) -> None:
         """Keep that it was done, where the answer holds what nobody may be shown again."""
         if self.claim is not None:
-            await idempotency.complete_secret(session, self.claim, status)
+            await idempotency.complete_with_secret(session, self.claim, status)
 
 
 KeyHeader = Annotated[

@@ -33,9 +33,28 @@ METHODS = ["client_secret_basic", "client_secret_post"]
 # RFC 6749, section 5.1.
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 BASIC = 'Basic realm="Multimedia Account", charset="UTF-8"'
+
+
+def errors_of(*codes: oauth.Code) -> dict[str, Any]:
+    """For a route's `responses`: errors in the form of RFC 6749."""
+    examples = {
+        code: {"value": {"error": code, "error_description": "A sentence for people"}}
+        for code in codes
+    }
+    return {
+        "model": OAuthErrorAnswer,
+        "description": ", ".join(f"`{code}`" for code in codes),
+        "content": {"application/json": {"examples": examples}},
+    }
+
+
 ERRORS: Responses = {
-    400: {"model": OAuthErrorAnswer, "description": "As RFC 6749 says, section 5.2"},
-    401: {"model": OAuthErrorAnswer, "description": "`invalid_client`"},
+    400: errors_of("invalid_request", "unsupported_grant_type", "invalid_scope"),
+    401: errors_of("invalid_client"),
+}
+REVOCATION_ERRORS: Responses = {
+    400: errors_of("invalid_request", "unauthorized_client", "unsupported_token_type"),
+    401: errors_of("invalid_client"),
 }
 
 
@@ -84,7 +103,7 @@ async def issue_oauth_token(
     response_class=Response,
     responses={
         **answer_in_headers(200, "The token does not work any more", "Cache-Control"),
-        **ERRORS,
+        **REVOCATION_ERRORS,
     },
     openapi_extra=REVOCATION_FORM,
 )

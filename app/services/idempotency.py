@@ -94,7 +94,7 @@ async def complete(
     await _conclude(session, claimed, answer.status, sealed)
 
 
-async def complete_secret(session: AsyncSession, claimed: Claim, status: int) -> None:
+async def complete_with_secret(session: AsyncSession, claimed: Claim, status: int) -> None:
     """Keep that it was done, but nothing of an answer with a secret in it."""
     await _conclude(session, claimed, status, None)
 

@@ -37,7 +37,7 @@ REFRESH_GRACE = timedelta(seconds=30)
 MAX_SESSIONS_PER_ACCOUNT = 50
 
 # How long a password that was given vouches for whoever gave it, before something grave.
-PASSWORD_PROOF_LIFETIME = timedelta(minutes=15)
+RECENT_PASSWORD = timedelta(minutes=15)
 
 # API keys
 MAX_API_KEYS_PER_ACCOUNT = 50

@@ -9,7 +9,7 @@ from app.crypto import InvalidToken, PasswordHasher
 from app.errors import AppError, FieldError
 from app.models import Account
 from app.services import login_failures, policy, sessions
-from app.services.auth import LoggedIn, Transactions, counted
+from app.services.auth import Caller, LoggedIn, Transactions, counted
 from app.services.context import Client, Deployment
 from app.services.verification_flows import address_hash
 
@@ -49,10 +49,14 @@ async def prove(
         await sessions.note_password(session, caller.session_id, now=now)
 
 
-async def require_recent(session: AsyncSession, session_id: UUID, *, now: datetime) -> None:
-    """Raise `ReauthenticationRequired` unless the password was given in the past 15 minutes."""
-    proven_at = await sessions.password_proven_at(session, session_id)
-    if proven_at is None or policy.is_expired(proven_at + policy.PASSWORD_PROOF_LIFETIME, now):
+async def require_recent_password(session: AsyncSession, caller: Caller, *, now: datetime) -> None:
+    """Raise `ReauthenticationRequired` unless the password was given in the past 15 minutes.
+
+    By an API key it never was.
+    """
+    session_id = caller.session_id
+    proven_at = await sessions.password_proven_at(session, session_id) if session_id else None
+    if proven_at is None or policy.is_expired(proven_at + policy.RECENT_PASSWORD, now):
         raise ReauthenticationRequired
 
 
@@ -61,7 +65,7 @@ async def proven_account(
 ) -> Account:
     """The account, locked, of a caller who gave the password with this request or a while ago."""
     if checked is None:
-        await require_recent(session, caller.session_id, now=now)
+        await require_recent_password(session, caller, now=now)
     return await own_account(session, caller.account_id, checked=checked)
 
 
