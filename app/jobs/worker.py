@@ -17,6 +17,7 @@ from app.jobs import bounces, editions, faults, retention, stored_objects
 from app.jobs.consumer import Consumer, JobKind, Patience, Periodic, sleep
 from app.jobs.delivery_attempts import Post
 from app.jobs.digests import Digester
+from app.jobs.exports import Exporter
 from app.jobs.incoming_files import IncomingFiles
 from app.jobs.mail_outbox import Circuit, MailSender
 from app.jobs.newsletter_sending import CONNECTIONS, EditionSender
@@ -68,7 +69,8 @@ async def run(
     direct = Database(settings.database_direct_url) if settings.database_direct_url else database
     timed = [*duties.timed, *periodic]
     consumer = Consumer(direct, duties.kinds, timed, patience=pace.patience, stop=stop)
-    sweeping = [asyncio.create_task(_repeat(sweep, pace.sweep, stop)) for sweep in duties.sweeps]
+    sweeps = [*duties.sweeps, _open_exporter(database, direct, settings).sweep]
+    sweeping = [asyncio.create_task(_repeat(sweep, pace.sweep, stop)) for sweep in sweeps]
     sweeping.append(
         asyncio.create_task(bounces.listen(database, settings=settings, keyring=keyring))
     )
@@ -163,6 +165,11 @@ def _duties(
             Periodic("collect_stray_objects", "37 3 * * *", objects.collect_strays),
         ],
     )
+
+
+def _open_exporter(database: Database, direct: Database, settings: Settings) -> Exporter:
+    objects = stored_objects.Keeper(database, _open_storage(settings))
+    return Exporter(objects, direct, settings.data_dir / "tmp")
 
 
 def _newsroom(settings: Settings) -> Newsroom:

@@ -11,6 +11,7 @@ from app.models.changes import Change, ChangeFeed
 from app.models.collections import Collection, CollectionItem
 from app.models.downloads import Download
 from app.models.editions import Delivery, Edition, EditionMessage, MailRate
+from app.models.exports import Export, ExportFile
 from app.models.idempotency import IdempotencyKey
 from app.models.keywords import Keyword
 from app.models.login_failures import LoginFailures
@@ -58,6 +59,8 @@ __all__ = [
     "Edition",
     "EditionMessage",
     "EmailChangeUndo",
+    "Export",
+    "ExportFile",
     "FacetCount",
     "FailedCodes",
     "IdempotencyKey",

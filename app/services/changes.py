@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.crypto import base64url
 from app.models import Change
 
 # Where the number of each committed change is announced.
@@ -23,3 +24,11 @@ async def record(
     await session.execute(update(Change).where(*earlier).values(is_latest=False))
     session.add(Change(kind=kind, asset_id=asset_id, version=version, occurred_at=now))
     await session.flush()
+
+
+def cursor(epoch: UUID, sequence: int) -> str:
+    """What a consumer goes on from that has everything up to this number.
+
+    It is not signed: a cursor must stay good whatever becomes of our secrets.
+    """
+    return base64url(epoch.bytes + sequence.to_bytes(8))

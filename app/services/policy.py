@@ -86,6 +86,17 @@ FILENAME_MAX_BYTES = 255
 KEEP_UNREFERENCED_OBJECT = timedelta(hours=24)
 KEEP_REPLACED_RENDITION = timedelta(days=30)
 
+# Exports
+EXPORT_INTERVAL = timedelta(hours=1)
+KEPT_EXPORTS = 3
+# Withdrawals of the same moment share the export that follows them.
+WITHDRAWAL_EXPORT_DELAY = timedelta(seconds=10)
+# Whatever fails, no file with a withdrawn asset in it is given out for longer. The largest
+# catalogues take a minute to write, and one that was begun just before comes first.
+WITHDRAWN_IN_EXPORTS_AT_MOST = timedelta(minutes=5)
+# A new installation's worker has written the first one by then.
+EXPORT_RETRY_AFTER = timedelta(seconds=10)
+
 # Sitemaps: fewer than the 50,000 addresses that one may hold, to be written in a moment.
 SITEMAP_PAGE_SIZE = 1_000
 
