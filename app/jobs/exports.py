@@ -52,11 +52,16 @@ _SETTINGS = """
 """
 DOCUMENTS = "SELECT document FROM asset WHERE state = 'published' ORDER BY id"
 # As CSV with signs that no JSON text holds, each row is the line that it is to be.
-AS_LINES: Any = MappingProxyType({"format": "csv", "delimiter": "\x02", "quote": "\x01"})
+_QUOTE = "\x01"
+AS_LINES: Any = MappingProxyType({"format": "csv", "delimiter": "\x02", "quote": _QUOTE})
 
 
 class NotAlone(Exception):
     """Another process is writing an export."""
+
+
+class BrokenDocument(ValueError):
+    """A document is not JSON in one line, so no reader could tell where it ends."""
 
 
 @dataclass
@@ -87,21 +92,21 @@ class Exporter:
 
     async def write_due(self) -> UUID | None:
         """Write an export, unless none is due any more or nothing has changed since the last."""
-        async with self._only_writer() as connection:
+        async with self._only_writer():
             if not await self._is_due() or await self._is_unchanged():
                 return None
-            return await self._write(connection)
+            return await self._write()
 
     async def write(self) -> UUID:
         """Write an export in any case, if need be after another process has written its own."""
-        async with self._only_writer(patient=True) as connection:
-            return await self._write(connection)
+        async with self._only_writer(patient=True):
+            return await self._write()
 
-    async def _write(self, connection: Connection) -> UUID:
+    async def _write(self) -> UUID:
         began = time.monotonic()
         with workspace.workspace(self.workspaces, only=FOLDER_PREFIX) as folder:
             async with ExportFiles(folder, name=FILENAME) as files:
-                snapshot = await _read(connection, files, taken_at=self.now())
+                snapshot = await self._read(files)
                 read = time.monotonic() - began
                 written = await files.finish()
             offered = [await self._store(name, file) for name, file in written.items()]
@@ -154,37 +159,50 @@ class Exporter:
             await exports.remove_unwanted(session, now=self.now())
 
     @asynccontextmanager
-    async def _only_writer(self, *, patient: bool = False) -> AsyncIterator[Connection]:
-        connection = await self.direct.connect()
-        try:
-            await connection.execute(_SETTINGS)
+    async def _only_writer(self, *, patient: bool = False) -> AsyncIterator[None]:
+        async with self._connection() as connection:
             if patient:
                 patience = LONGEST_READ.total_seconds()
                 await connection.execute("SELECT pg_advisory_lock($1)", LOCK, timeout=patience)
             elif not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
                 raise NotAlone
+            yield
+
+    async def _read(self, files: ExportFiles) -> Snapshot:
+        """The catalogue and the place in the feed that it goes with, of one moment."""
+        taken_at = self.now()
+        async with self._connection() as connection:
+            # Ended with the connection: asyncpg could not end it after a COPY that has failed.
+            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            feed = await connection.fetchrow("SELECT epoch, last_sequence FROM change_feed")
+            assert feed is not None  # noqa: S101  # the table has one row, always
+            assets = await _copy(connection, files)
+        return Snapshot(feed["epoch"], feed["last_sequence"], taken_at, assets)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        connection = await self.direct.connect()
+        try:
+            await connection.execute(_SETTINGS)
             yield connection
         finally:
             connection.terminate()
 
 
-async def _read(connection: Connection, files: ExportFiles, *, taken_at: datetime) -> Snapshot:
-    """The catalogue and the place in the feed that it goes with, of one moment."""
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        feed = await connection.fetchrow("SELECT epoch, last_sequence FROM change_feed")
-        assert feed is not None  # noqa: S101  # the table has one row, always
-        assets = await _copy(connection, files)
-    return Snapshot(feed["epoch"], feed["last_sequence"], taken_at, assets)
-
-
 async def _copy(connection: Connection, files: ExportFiles) -> int:
     """Give all documents to the files, one a line; returns how many there are."""
+
+    async def take(data: bytes) -> None:
+        if _QUOTE.encode() in data:
+            raise BrokenDocument("a document is not one line")
+        await files.take(data)
+
     lost = asyncio.Event()
     connection.add_termination_listener(lambda _: lost.set())
     copying = asyncio.create_task(
         connection.copy_from_query(
             DOCUMENTS,
-            output=files.take,
+            output=take,
             timeout=LONGEST_READ.total_seconds(),
             **AS_LINES,
         )
@@ -212,7 +230,7 @@ async def _until_stalled(files: ExportFiles, lost: asyncio.Event) -> None:
 
 
 def _report(error: Exception) -> None:
-    if isinstance(error, WorkspaceFull | StorageError):
+    if isinstance(error, WorkspaceFull | StorageError | BrokenDocument):
         log.error("export_not_written", error=type(error).__name__, reason=str(error))
     else:
         faults.report("export_not_written", error)
