@@ -5,12 +5,16 @@ SMTP_URL`.
 """
 
 import asyncio
+import atexit
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +33,10 @@ from app.settings import Settings
 
 SECRET_KEY = "only for tests, and long enough for the rule"
 KEYRING = Keyring(SECRET_KEY)
+FOLDER = Path(tempfile.mkdtemp(prefix="mma-worker-"))  # for the exports that workers write
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 SETTINGS = Settings(
+    data_dir=FOLDER,
     secret_key=SecretStr(SECRET_KEY),
     mail_from="account@media.example",
     app_url="https://app.example",

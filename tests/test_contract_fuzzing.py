@@ -28,7 +28,7 @@ from app.models import Subscriber
 from app.services import newsletter_tokens
 from app.services.newsletter_tokens import Recipient
 from app.settings import Settings
-from tests.factories import publish_video
+from tests.factories import add_export, publish_video
 from tests.helpers import Api, Mailbox, bearer, make_admin, rows, sign_up
 from tests.test_contract_roles import EVERYBODY, MATRIX, OK
 
@@ -134,6 +134,13 @@ async def known_paths(
     async def rendition() -> str:
         return "hd"
 
+    async def file_format() -> str:
+        await add_export(app)
+        return "ndjson.gz"
+
+    async def export_id() -> str:
+        return await first_id("/v1/exports")
+
     known: dict[str, Callable[[], Awaitable[str]]] = {
         "reference": reference,
         "name": rendition,
@@ -141,6 +148,8 @@ async def known_paths(
         "session_id": partial(first_id, "/v1/auth/sessions"),
         "edition_id": edition_id,
         "key_id": key_id,
+        "file_format": file_format,
+        "export_id": export_id,
         "token": token,
     }
     return {key: await find() for key, find in known.items() if f"{{{key}}}" in name}
