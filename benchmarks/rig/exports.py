@@ -62,7 +62,8 @@ def _show(figures: dict[str, Any]) -> None:
         f"export of {figures['assets']} assets ({size / MEGABYTE:.0f} MB):"
         f" bare COPY {bare:.2f} s ({size / bare / MEGABYTE:.0f} MB/s),"
         f" plain file {read:.2f} s ({bare / read:.2f} of COPY),"
-        f" all three in store {whole:.2f} s ({bare / whole:.2f}; target ≥ 0.5)"
+        f" all three in store {whole:.2f} s ({bare / whole:.2f}; target ≥ 0.5),"
+        f" {figures['cpu_seconds']:.2f} s of CPU"
     )
     print(
         f"  memory {figures['before_mb']:.1f} MB before, {figures['peak_mb']:.1f} MB at most"
@@ -92,12 +93,15 @@ async def _round(exporter: Exporter, database: Database) -> dict[str, Any]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
     async with _lateness() as late:
         with capture_logs() as logs:
+            cpu = time.process_time()
             await exporter.write()
+            cpu = time.process_time() - cpu
     late.sort()
     [written] = [each for each in logs if each["event"] == "export_written"]
     return {
         **written,
         "bare_seconds": bare,
+        "cpu_seconds": cpu,
         "before_mb": before,
         "peak_mb": _memory("VmHWM"),
         "late_p99": late[int(len(late) * 0.99)],
