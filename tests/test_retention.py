@@ -346,6 +346,7 @@ def test_every_table_has_a_term_or_a_reason_for_none() -> None:
     with_their_flow = {"verification_code"}
     # By jobs that delete their bytes from the store first.
     collected = {"stored_object", "condemned_object", "upload", "upload_part"}
+    collected |= {"export", "export_file"}
     purged = {table.__tablename__ for table in retention.TABLES}
     of_newsletter = (refusals, with_their_edition, bare_states)
     others = (kept, with_their_asset, bare_counts, with_their_flow, collected, *of_newsletter)

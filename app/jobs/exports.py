@@ -7,7 +7,7 @@ connection, and so with its process.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,7 +104,7 @@ class Exporter:
 
     async def _write(self) -> UUID:
         began = time.monotonic()
-        with workspace.workspace(self.workspaces, only=FOLDER_PREFIX) as folder:
+        async with self._folder() as folder:
             async with ExportFiles(folder, name=FILENAME) as files:
                 snapshot = await self._read(files)
                 read = time.monotonic() - began
@@ -141,6 +141,16 @@ class Exporter:
                 key, file.path, filename=file.path.name, media_type=MEDIA_TYPES[file_format]
             )
         return OfferedFile(file_format, key, size, digest)
+
+    @asynccontextmanager
+    async def _folder(self) -> AsyncIterator[Path]:
+        """An empty folder; deleting a file of some gigabytes takes seconds, so a thread does it."""
+        stack = ExitStack()
+        made = workspace.workspace(self.workspaces, only=FOLDER_PREFIX)
+        try:
+            yield await asyncio.to_thread(stack.enter_context, made)
+        finally:
+            await asyncio.to_thread(stack.close)
 
     async def _is_due(self) -> bool:
         async with self.keeper.database.transaction() as session:
