@@ -160,6 +160,8 @@ MATRIX = {
     "GET /v1/newsletter/rates": ADMIN,
     "PUT /v1/newsletter/rates/{scope}": ADMIN,
     "DELETE /v1/newsletter/rates/{scope}": ADMIN,
+    "GET /oai": EVERYBODY,
+    "POST /oai": EVERYBODY,
     "GET /v1/audit-events": ADMIN,
     "POST /v1/auth/reauthenticate": ACCOUNT,
     "GET /v1/api-keys": ACCOUNT,

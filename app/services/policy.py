@@ -100,6 +100,12 @@ EXPORT_RETRY_AFTER = timedelta(seconds=10)
 # Sitemaps: fewer than the 50,000 addresses that one may hold, to be written in a moment.
 SITEMAP_PAGE_SIZE = 1_000
 
+# Harvests (OAI-PMH): records of a page, and the bytes of documents after which it ends earlier.
+HARVEST_PAGE_SIZE = 100
+HARVEST_PAGE_BYTES = 4 * 1024**2
+# How long an answer waits for changes that are just being committed.
+HARVEST_COMMIT_PATIENCE = timedelta(seconds=2)
+
 # Retention; docs/security.md lists each with its reason.
 KEEP_PENDING_FLOW = timedelta(hours=48)
 KEEP_ENDED_SESSION = timedelta(days=30)
