@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from app.db import Database
 from app.services import oai, policy
-from tests.factories import add_draft, publish_story, publish_video, withdraw
+from tests.factories import add_draft, create, publish, publish_story, publish_video, withdraw
 
 NAMES = {
     "o": "http://www.openarchives.org/OAI/2.0/",
@@ -88,7 +88,8 @@ async def test_identify(app: FastAPI, client: httpx.AsyncClient, database: Datab
     await committed_at(database, first, datetime(2026, 11, 1, 9, 30, 15, 600_000, UTC))
     answer = await ask(client, "Identify")
     facts = {
-        etree.QName(fact).localname: fact.text for fact in answer.root.find("o:Identify", NAMES)
+        etree.QName(fact).localname: fact.text
+        for fact in answer.root.iterfind("o:Identify/*", NAMES)
     }
     assert facts == {
         "repositoryName": "Media assets of 127.0.0.1",
@@ -327,6 +328,8 @@ async def all_ids(database: Database) -> list[UUID]:
 # Errors
 
 LONG = "x" * 200
+UNKNOWN_ID = "0190b3a1-7d3c-7000-8000-3a1f0c2d4e5f"
+OF_ONE = "verb=GetRecord&metadataPrefix=oai_dc&identifier"
 
 
 @pytest.mark.parametrize(
@@ -375,15 +378,9 @@ LONG = "x" * 200
         ("verb=ListSets&resumptionToken=x", "badResumptionToken"),
         ("verb=GetRecord&metadataPrefix=oai_dc&identifier=x", "idDoesNotExist"),
         ("verb=GetRecord&metadataPrefix=oai_dc&identifier=a%01%EF%BF%BF%3C", "idDoesNotExist"),
-        (
-            "verb=GetRecord&metadataPrefix=oai_dc"
-            "&identifier=oai:elsewhere:0190b3a1-7d3c-7000-8000-3a1f0c2d4e5f",
-            "idDoesNotExist",
-        ),
-        (
-            "verb=ListMetadataFormats&identifier=oai:127.0.0.1:0190b3a1-7d3c-7000-8000-3a1f0c2d4e5f",
-            "idDoesNotExist",
-        ),
+        (f"{OF_ONE}=oai:127.0.0.1:{UNKNOWN_ID}", "idDoesNotExist"),
+        (f"{OF_ONE}=oai:elsewhere:{UNKNOWN_ID}", "idDoesNotExist"),
+        (f"verb=ListMetadataFormats&identifier=oai:127.0.0.1:{UNKNOWN_ID}", "idDoesNotExist"),
     ],
 )
 async def test_error_of_the_protocol(
@@ -428,11 +425,9 @@ async def test_what_was_never_public_is_unknown(app: FastAPI, client: httpx.Asyn
 
 async def numbered(database: Database, slug: str, begun: asyncio.Event, end: asyncio.Event) -> None:
     """Publish, and stop where a commit is when its changes have their time but nobody sees them."""
-    from tests.factories import PUBLISHED_AT, create, publish
-
     async with database.transaction() as session:
         asset = await create(session, slug, "story", fields={})
-        await publish(session, asset, at=PUBLISHED_AT)
+        await publish(session, asset)
         await session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
         begun.set()
         await end.wait()
