@@ -28,6 +28,8 @@ from app.models import (
     LoginFailures,
     OutboxMail,
     RevokedToken,
+    SavedSearch,
+    SavedSearchMatch,
     Session,
     Signup,
     StoredSigningKey,
@@ -143,6 +145,11 @@ async def store(database: Database, *entries: Base) -> None:
         session.add_all(entries)
 
 
+def saved_search() -> SavedSearch:
+    at = {"watches_since": NOON, "created_at": NOON, "updated_at": NOON}
+    return SavedSearch(id=OWNER, account_id=OWNER, name="All", last_sequence=0, **at)
+
+
 async def left(database: Database, table: type[Base], now: datetime) -> int:
     """How many rows of a table are still there after a purge."""
     await purge(database, now=now)
@@ -173,6 +180,7 @@ async def left(database: Database, table: type[Base], now: datetime) -> int:
         (consent, 1095 * DAY),
         (lambda: api_key(revoked_at=NOON), 400 * DAY),
         (lambda: api_key(expires_at=NOON), 400 * DAY),
+        (lambda: SavedSearchMatch(search_id=OWNER, asset_id=OWNER, matched_at=NOON), 60 * DAY),
     ],
     ids=[
         "pending_flow",
@@ -193,12 +201,15 @@ async def left(database: Database, table: type[Base], now: datetime) -> int:
         "consent",
         "revoked_api_key",
         "expired_api_key",
+        "saved_search_match",
     ],
 )
 async def test_row_stays_to_the_end_of_its_term_and_no_longer(
     database: Database, entry: Callable[[], Base], term: timedelta
 ) -> None:
     made = entry()
+    if isinstance(made, SavedSearchMatch):
+        await store(database, saved_search())
     await store(database, made)
     assert await left(database, type(made), NOON + term) == 1
     assert await left(database, type(made), NOON + term + SECOND) == 0
@@ -335,6 +346,7 @@ def test_every_table_has_a_term_or_a_reason_for_none() -> None:
     kept = {"account", "asset", "collection", "keyword", "newsletter_edition", "newsletter_topic"}
     # For ever: that something was there, and was withdrawn, stays true.
     feed = {"change", "change_feed"}
+    kept |= {"saved_search"}
     # So that nobody is written to who has left: until they are erased, and then as a bare hash.
     refusals = {"newsletter_subscriber", "newsletter_suppression"}
     with_their_edition = {"newsletter_message"}

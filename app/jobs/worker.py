@@ -23,6 +23,7 @@ from app.jobs.mail_outbox import Circuit, MailSender
 from app.jobs.newsletter_sending import CONNECTIONS, EditionSender
 from app.jobs.publication import Publisher
 from app.jobs.renditions import RenditionProcessor
+from app.jobs.saved_searches import Alerter
 from app.jobs.uploads import Cleaner
 from app.services import asset_relations, mail_outbox, policy, rendition_processing
 from app.services.context import Newsroom
@@ -155,6 +156,7 @@ def _duties(
             objects.sweep,
             processor.sweep,
             partial(editions.start_due, database, newsroom),
+            Alerter(database, newsroom, mail_sender.keyring).sweep,
         ],
         timed=[
             Periodic("purge", "17 * * * *", partial(retention.purge, database)),

@@ -25,6 +25,7 @@ from app.models.newsletter import (
     Topic,
 )
 from app.models.renditions import CondemnedObject, Rendition, StoredObject
+from app.models.saved_searches import SavedSearch, SavedSearchMatch
 from app.models.sessions import Session
 from app.models.signing_keys import StoredSigningKey
 from app.models.uploads import Upload, UploadPart
@@ -70,6 +71,8 @@ __all__ = [
     "OutboxMail",
     "Rendition",
     "RevokedToken",
+    "SavedSearch",
+    "SavedSearchMatch",
     "Session",
     "Signup",
     "StoredObject",

@@ -1,14 +1,16 @@
 """The change feed: what became public, changed or was withdrawn, in the order of the commits."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.crypto import base64url
-from app.models import Change
+from app.models import Change, ChangeFeed
 
 # Where the number of each committed change is announced.
 CHANNEL = "changes"
@@ -32,3 +34,31 @@ def cursor(epoch: UUID, sequence: int) -> str:
     It is not signed: a cursor must stay good whatever becomes of our secrets.
     """
     return base64url(epoch.bytes + sequence.to_bytes(8))
+
+
+async def last_sequence(session: AsyncSession) -> int:
+    """The number of the last change that is committed: all up to it can be seen."""
+    return (await session.execute(select(ChangeFeed.last_sequence))).scalar_one()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedAsset:
+    """By the numbers of its changes in a part of the feed: the last, and its publication."""
+
+    asset_id: UUID
+    sequence: int
+    published_by: int | None
+
+
+async def changed_assets(
+    session: AsyncSession, *, after: int, until: int
+) -> Sequence[ChangedAsset]:
+    """The assets that changed after one change and up to another, each once."""
+    last = func.max(Change.sequence)
+    published_by = last.filter(Change.kind == "created")
+    query = select(Change.asset_id, last, published_by).group_by(Change.asset_id)
+    rows = await session.execute(query.where(Change.sequence > after, Change.sequence <= until))
+    return [
+        ChangedAsset(asset_id, sequence or until, published)
+        for asset_id, sequence, published in rows
+    ]

@@ -37,6 +37,7 @@ Notice = Literal[
     "api_key_rotated",
     "newsletter_confirm",
     "newsletter_already",
+    "saved_search_matches",
 ]
 # Its params are the whole mail and its envelope sender, instead of what a template needs.
 FinishedKind = Literal["edition_test"]

@@ -100,6 +100,21 @@ EXPORT_RETRY_AFTER = timedelta(seconds=10)
 # Sitemaps: fewer than the 50,000 addresses that one may hold, to be written in a moment.
 SITEMAP_PAGE_SIZE = 1_000
 
+# Saved searches
+MAX_SAVED_SEARCHES = 50
+SAVED_FILTER_MAX_VALUES = 50
+# One mail for all of an account's searches, and what matches meanwhile is in the next.
+ALERT_MAIL_INTERVAL = timedelta(minutes=15)
+ALERT_MAIL_ASSETS = 10
+# A correction may let an asset match for the first time for so long after it was published. Matches
+# are kept longer, so that none is taken for the first one again.
+ALERT_CORRECTION_TERM = timedelta(days=30)
+KEEP_SAVED_SEARCH_MATCH = timedelta(days=60)
+# Searches and changes that one transaction goes through, and searches of one statement.
+ALERT_SEARCHES = 500
+ALERT_CHANGES = 200
+ALERT_STATEMENT_SEARCHES = 100
+
 # Harvests (OAI-PMH): records of a page, and the bytes of documents after which it ends earlier.
 HARVEST_PAGE_SIZE = 100
 HARVEST_PAGE_BYTES = 4 * 1024**2

@@ -30,6 +30,7 @@ from app.models import (
     LoginFailures,
     OutboxMail,
     RevokedToken,
+    SavedSearchMatch,
     Session,
     Signup,
     StoredSigningKey,
@@ -66,6 +67,7 @@ def _expired(now: datetime) -> dict[type[Base], ColumnElement[bool]]:
         RevokedToken: RevokedToken.expires_at < now,
         Signup: Signup.expires_at < now,
         Consent: _has_ended(now),
+        SavedSearchMatch: SavedSearchMatch.matched_at < now - policy.KEEP_SAVED_SEARCH_MATCH,
         Delivery: Delivery.edition_id.in_(
             select(Edition.id).where(Edition.finished_at < now - policy.KEEP_DELIVERY)
         ),
