@@ -128,6 +128,10 @@ async def known_paths(
         recipient = Recipient(subscriber.id)
         return newsletter_tokens.make(purpose, recipient, keyring=mailbox.keyring)
 
+    async def saved_search_id() -> str:
+        saved = await client.post("/v1/saved-searches", json={"name": "Harbours"})
+        return str(saved.json()["id"])
+
     async def reference() -> str:
         return (await publish_video(app)).slug
 
@@ -150,6 +154,7 @@ async def known_paths(
         "key_id": key_id,
         "file_format": file_format,
         "export_id": export_id,
+        "saved_search_id": saved_search_id,
         "token": token,
     }
     return {key: await find() for key, find in known.items() if f"{{{key}}}" in name}
