@@ -34,7 +34,7 @@ from tests.factories import (
     publish_video,
     withdraw,
 )
-from tests.helpers import Api, Mailbox, bearer, rows, sign_up
+from tests.helpers import PASSWORD, Api, Mailbox, bearer, rows, sign_up
 
 PATH = "/v1/saved-searches"
 JANE = "jane@example.org"
@@ -517,14 +517,26 @@ async def test_searches_go_with_their_account(
     await save(jane)
     await appear(app, "new")
     await look(database)
-    deleted = await jane.request(
-        "DELETE", "/v1/account", json={"password": "Correct-Horse-7-Battery"}
-    )
+    deleted = await jane.request("DELETE", "/v1/account", json={"password": PASSWORD})
     assert deleted.status_code == 204
     assert await rows(database, SavedSearch) == []
     assert await rows(database, SavedSearchMatch) == []
     async with Api(app) as anybody:
         assert (await anybody.get(PATH)).status_code == 401
+
+
+async def test_account_that_is_erased_in_between_is_not_mailed(
+    app: FastAPI, jane: httpx.AsyncClient, database: Database, keyring: Keyring
+) -> None:
+    await save(jane)
+    await appear(app, "new")
+    await look(database)
+    [account] = await rows(database, Account)
+    await jane.request("DELETE", "/v1/account", json={"password": PASSWORD})
+    async with database.transaction() as session:
+        assert not await saved_search_mails.mail(
+            session, account.id, keyring=keyring, newsroom=NEWSROOM, now=NOON
+        )
 
 
 async def test_files_of_a_new_asset_may_let_it_match(

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.crypto import Keyring
+from app.errors import NotFound
 from app.formats.addresses import Addresses
 from app.models import SavedSearch, SavedSearchMatch
 from app.services import (
@@ -51,8 +52,13 @@ async def mail(
 ) -> bool:
     """Mail an account what its searches have found; whether there was anything to mail.
 
-    Any number of workers may do it: whoever has the account's searches mails for all of them.
+    Any number of workers may do it: whoever has the account's lock mails for all its searches.
     """
+    try:
+        # First, as whoever erases the account does, or each would wait for the other.
+        account = await accounts.get(session, account_id, lock=True)
+    except NotFound:
+        return False  # erased since it was found to be due
     query = select(SavedSearch).where(SavedSearch.account_id == account_id)
     locked = query.order_by(SavedSearch.id).with_for_update()
     searches = (await session.scalars(locked, execution_options=_FRESH)).all()
@@ -60,7 +66,6 @@ async def mail(
     if not telling or any(_was_mailed_lately(search, now) for search in searches):
         return False
     news = await _take(session, telling, now=now)
-    account = await accounts.get(session, account_id)
     if not news or account.suspended_at is not None:
         return False
     telling = [search for search in telling if search.id in news]
