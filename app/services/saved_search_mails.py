@@ -59,9 +59,7 @@ async def mail(
         account = await accounts.get(session, account_id, lock=True)
     except NotFound:
         return False  # erased since it was found to be due
-    query = select(SavedSearch).where(SavedSearch.account_id == account_id)
-    locked = query.order_by(SavedSearch.id).with_for_update()
-    searches = (await session.scalars(locked, execution_options=_FRESH)).all()
+    searches = await _locked(session, account_id)
     telling = [search for search in searches if search.has_news]
     if not telling or any(_was_mailed_lately(search, now) for search in searches):
         return False
@@ -85,8 +83,11 @@ async def mail(
     return True
 
 
-# What this session has read before may have been changed by another worker.
-_FRESH = {"populate_existing": True}
+async def _locked(session: AsyncSession, account_id: UUID) -> Sequence[SavedSearch]:
+    """As they are now: another worker may have changed what this session has read before."""
+    query = select(SavedSearch).where(SavedSearch.account_id == account_id)
+    locked = query.order_by(SavedSearch.id).with_for_update()
+    return (await session.scalars(locked, execution_options={"populate_existing": True})).all()
 
 
 def _was_mailed_lately(search: SavedSearch, now: datetime) -> bool:
