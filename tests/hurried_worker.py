@@ -29,6 +29,7 @@ from app.jobs.consumer import Patience, Periodic
 from app.jobs.worker import Pace
 from app.models import OutboxMail
 from app.services import mail_outbox
+from app.services.mail_kinds import MailKind
 from app.settings import Settings
 
 SECRET_KEY = "only for tests, and long enough for the rule"
@@ -91,7 +92,7 @@ async def working(
 
 async def post(
     database: Database,
-    kind: mail_outbox.MailKind = "password_changed",
+    kind: MailKind = "password_changed",
     *,
     to: str = "ada@example.org",
     locale: str = "en",

@@ -14,7 +14,7 @@ import pytest
 from typing_extensions import override
 
 from app.services import mails
-from app.services.mail_outbox import KINDS_WITH_CODE, KindWithCode, Notice
+from app.services.mail_kinds import KINDS_WITH_CODE, KindWithCode, Notice
 from app.services.mails import RenderedMail, UnsendableMail, compose, deliverable, render
 from app.settings import Settings
 

@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal, get_args
 from uuid import UUID
 
 import structlog
@@ -21,29 +20,9 @@ from app.crypto import Keyring, UnsealError
 from app.models import Account, OutboxMail
 from app.services import job_queue, policy
 from app.services.context import Deployment
+from app.services.mail_kinds import MailKind, Notice
 
 log = structlog.get_logger(__name__)
-
-KindWithCode = Literal["registration_code", "password_reset_code", "email_change_code"]
-Notice = Literal[
-    "account_exists",
-    "no_account",
-    "email_taken",
-    "email_changed",
-    "password_changed",
-    "sessions_ended",
-    "account_deleted",
-    "api_key_created",
-    "api_key_rotated",
-    "newsletter_confirm",
-    "newsletter_already",
-    "saved_search_matches",
-]
-# Its params are the whole mail and its envelope sender, instead of what a template needs.
-FinishedKind = Literal["edition_test"]
-MailKind = Literal[KindWithCode, Notice, FinishedKind]
-KINDS_WITH_CODE: frozenset[str] = frozenset(get_args(KindWithCode))
-FINISHED_KIND: FinishedKind = "edition_test"
 
 ENTRYPOINT = "send_mail"
 # People wait for these mails, so their jobs go before any other.
