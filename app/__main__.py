@@ -194,6 +194,19 @@ def rotate_keys() -> None:
 
 
 @cli.command()
+def reset_feed() -> None:
+    """After a restore from a backup: let every copy of the catalogue be taken anew."""
+    from app.services import change_feed
+
+    async def work(_: Settings, database: Database, __: Keyring) -> None:
+        async with database.transaction() as session:
+            epoch = await change_feed.reset(session)
+        typer.echo(f"the feed of changes begins anew as {epoch}")
+
+    _run(work)
+
+
+@cli.command()
 def purge() -> None:
     """Delete what is past its term of retention; the worker does so every hour."""
     from app.jobs.retention import purge as purge_all

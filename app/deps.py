@@ -3,8 +3,8 @@
 All are coroutines: FastAPI would run a plain function in a thread, for a hundred microseconds.
 """
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic
@@ -23,6 +23,7 @@ from app.formats.addresses import Addresses
 from app.http.client_address import client_network
 from app.http.conditional import check_if_match
 from app.http.cookies import DEVICE_COOKIE
+from app.http.ending import call_at_end
 from app.http.key_gate import KeyGate
 from app.http.keyed_requests import KEY
 from app.http.page_cache import FILLING
@@ -33,6 +34,8 @@ from app.models import Account
 from app.services import auth, derived_files, reauthentication
 from app.services.asset_versions import VersionCheck
 from app.services.auth import Caller, InsufficientScope, LoggedIn
+from app.services.change_hub import ChangeHub
+from app.services.change_watch import Watch
 from app.services.context import Client, Deployment, Editor, Newsroom
 from app.services.derived_files import DeskView
 from app.services.key_records import KeyCaller
@@ -40,6 +43,8 @@ from app.services.languages import LOCALES
 from app.settings import Settings
 
 USER_AGENT_MAX_LENGTH = 300
+
+ChangesWatching = Callable[[], AbstractContextManager[Watch]]
 
 # scope="function": FastAPI commits before it sends the response, not after. A second, plain
 # Depends(get_session) would open a second session in the same request.
@@ -221,7 +226,8 @@ def allowed(scope: str) -> Callable[[Request, datetime], Awaitable[Caller]]:
 
 AssetReader = Annotated[Caller, Depends(allowed("assets:read"))]
 Downloader = Annotated[Caller, Depends(allowed("assets:download"))]
-ChangesReader = Annotated[Caller, Depends(allowed("changes:read"))]
+may_read_changes = allowed("changes:read")
+ChangesReader = Annotated[Caller, Depends(may_read_changes)]
 WebhooksManager = Annotated[Caller, Depends(allowed("webhooks:manage"))]
 
 
@@ -233,6 +239,36 @@ async def check_public_reader(request: Request) -> None:
 
 
 PUBLIC_READ = Depends(check_public_reader)
+
+
+async def get_change_hub(request: Request) -> ChangeHub:
+    return cast("ChangeHub", request.app.state.changes)
+
+
+ChangeHubDep = Annotated[ChangeHub, Depends(get_change_hub)]
+
+
+async def get_changes_watcher(request: Request, clock: Clock) -> ChangesWatching:
+    """For who waits for changes: it is told of them, and when nobody may or wants to have more."""
+    state = request.app.state
+
+    async def check() -> None:
+        await may_read_changes(request, clock())
+
+    @contextmanager
+    def watching() -> Iterator[Watch]:
+        credential = request.headers["authorization"]
+        with (
+            state.changes.watching(state.database.reader) as watch,
+            state.access_checks.watching(credential, check, watch.end),
+        ):
+            call_at_end(request.scope, watch.end)
+            yield watch
+
+    return watching
+
+
+ChangesWatcher = Annotated[ChangesWatching, Depends(get_changes_watcher)]
 
 
 async def get_optional_caller(request: Request, now: Now) -> Caller | None:

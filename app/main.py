@@ -36,6 +36,7 @@ from app.routers import (
     audit_events,
     auth,
     captions,
+    changes,
     collections,
     download_history,
     downloads,
@@ -69,7 +70,10 @@ from app.routers import (
     verification_codes,
     well_known,
 )
-from app.services import catalogue_events, key_events, policy, signing_keys
+from app.services import catalogue_events, change_feed, key_events, policy, signing_keys
+from app.services import changes as change_events
+from app.services.access_checks import AccessChecks
+from app.services.change_hub import ChangeHub
 from app.services.context import Deployment
 from app.services.uploads import RunningUploads
 from app.settings import Settings, SettingsError
@@ -83,6 +87,7 @@ Errors are `application/problem+json` (RFC 9457) with a stable `code`. Lists are
 and `cursor`. Times are RFC 3339 in UTC, ids UUIDv7, durations seconds, sizes bytes.
 """
 SUBSCRIBERS_PATH = "/v1/newsletter/subscribers"
+CHANGES_PATH = "/v1/changes"
 ROUTERS = (
     auth.router,
     sessions.router,
@@ -123,6 +128,7 @@ ROUTERS = (
     oauth.router,
     usage.router,
     audit_events.router,
+    changes.router,
     well_known.router,
     health.router,
     pages.router,
@@ -153,6 +159,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.pages = options.pages
     app.state.keys = options.keys
     app.state.running_uploads = RunningUploads()
+    app.state.changes = ChangeHub()
+    app.state.access_checks = AccessChecks()
     for router in ROUTERS:
         app.include_router(router)
     if not settings.is_production:
@@ -196,8 +204,8 @@ def _body_limit(largest_upload: int, path: str) -> BodyLimit | None:
 
 
 def _may_take_long(path: str) -> bool:
-    """Files, and lists of subscribers, which are imported while they arrive."""
-    return _is_whole_file(path) or path == SUBSCRIBERS_PATH
+    """Files, lists of subscribers, which are imported while they arrive, and waits for changes."""
+    return _is_whole_file(path) or path in {SUBSCRIBERS_PATH, CHANGES_PATH}
 
 
 def _is_whole_file(path: str) -> bool:
@@ -234,12 +242,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.storage = open_storage(storage_url, default_folder=settings.data_dir / "objects")
     app.state.expected_revision = head_revision()
     await _load_signing_keys(app)
+    await _renew_moved_feed(app)
     direct_url = settings.database_direct_url or settings.database_url
     stopping = asyncio.Event()
     usage_kept = asyncio.create_task(app.state.keys.keep_usage(database, stopping))
     background = [
         asyncio.create_task(_keep_signing_keys_fresh(app)),
-        asyncio.create_task(_page_listener(app, direct_url).run()),
+        asyncio.create_task(_listener(app, direct_url).run()),
     ]
     # What was made so far stays for good: the collector need not look through it again and again.
     gc.freeze()
@@ -268,22 +277,37 @@ def make_deployment(settings: Settings, keyring: Keyring) -> Deployment:
     )
 
 
-def _page_listener(app: FastAPI, url: str) -> Listener:
-    """Let kept pages and keys hear of every change: of our own at once, of others by NOTIFY.
+def _listener(app: FastAPI, url: str) -> Listener:
+    """Let pages, feed and keys hear of every change: of our own at once, of others by NOTIFY.
 
-    Only the pages depend on hearing all: what is known of a key is never old.
+    Pages and feed depend on hearing all; what is known of a key is never old.
     """
     pages: PageStore = app.state.pages
+    hub: ChangeHub = app.state.changes
 
     def hear(payload: str) -> None:
         pages.drop(catalogue_events.changed_names(payload))
 
+    def vouch(seconds: float) -> None:
+        pages.vouch(seconds)
+        hub.vouch(seconds)
+
+    def distrust() -> None:
+        pages.distrust()
+        hub.distrust()
+
     app.state.database.hearers = hearers = {
         catalogue_events.CHANNEL: hear,
+        change_events.CHANNEL: hub.hear,
         key_events.CHANNEL: app.state.keys.hear,
     }
-    connect = partial(open_connection, url)
-    return Listener(connect, hearers, vouch=pages.vouch, distrust=pages.distrust)
+    return Listener(partial(open_connection, url), hearers, vouch=vouch, distrust=distrust)
+
+
+async def _renew_moved_feed(app: FastAPI) -> None:
+    """Cursors of a database that this one is a copy of are worth nothing here."""
+    async with app.state.database.transaction() as session:
+        await change_feed.reset_if_moved(session)
 
 
 async def _load_signing_keys(app: FastAPI) -> None:

@@ -26,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
 from app.main import create_app
 from app.models import Subscriber
 from app.services import newsletter_tokens
+from app.services.change_hub import ChangeHub
 from app.services.newsletter_tokens import Recipient
 from app.settings import Settings
 from tests.factories import add_export, publish_video
@@ -167,6 +168,16 @@ async def admin_client(app: FastAPI, mailbox: Mailbox) -> AsyncIterator[httpx.As
         await make_admin(mailbox.database, "jane@example.org")
         client.headers.update(bearer(session))
         yield client
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits_for_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    next_page = ChangeHub.next_page
+
+    async def look_once(hub: ChangeHub, *args: Any, watch: Any, **_: Any) -> Any:
+        return await next_page(hub, *args, seconds=0, watch=watch)
+
+    monkeypatch.setattr(ChangeHub, "next_page", look_once)
 
 
 # The others refuse a stranger before they look at anything (test_contract_roles.py).

@@ -182,6 +182,7 @@ MATRIX = {
     "POST /oauth/revoke": EVERYBODY,
     "GET /.well-known/oauth-authorization-server": EVERYBODY,
     "GET /v1/usage": ACCOUNT,
+    "GET /v1/changes": ACCOUNT,
     "GET /.well-known/jwks.json": EVERYBODY,
     "GET /.well-known/change-password": EVERYBODY,
     "GET /livez": EVERYBODY,
@@ -244,6 +245,8 @@ PUBLIC_TO_CACHES = {
     "GET /newsletter/preferences",
     "GET /assets/{slug}",
 }
+# A client may keep these for itself, and ask whether they are still the newest.
+PRIVATE_TO_CLIENTS = {"GET /v1/changes"}
 ABSENT = "00000000-0000-7000-8000-000000000000"
 PARAMETERS = {
     "reference": "harbour-exercise",
@@ -367,9 +370,15 @@ async def test_each_role_may_call_what_the_matrix_says(clients: dict[str, Api], 
                 assert code_of(response) == expected, role
 
 
-@pytest.mark.parametrize("route", sorted(set(MATRIX) - PUBLIC_TO_CACHES))
+@pytest.mark.parametrize("route", sorted(set(MATRIX) - PUBLIC_TO_CACHES - PRIVATE_TO_CLIENTS))
 async def test_caches_keep_nothing_that_was_asked_for_with_a_token(
     clients: dict[str, Api], route: str
 ) -> None:
     response = await call(clients["admin"], route)
     assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("route", sorted(PRIVATE_TO_CLIENTS))
+async def test_no_shared_cache_keeps_what_a_client_may(clients: dict[str, Api], route: str) -> None:
+    response = await call(clients["member"], route)
+    assert response.headers["cache-control"] == "private, no-cache"

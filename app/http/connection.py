@@ -6,6 +6,7 @@ refusals have the API's own form where uvicorn would send plain text.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -19,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from app.errors import AppError, HeadersTooLarge, RequestTimeout, UriTooLong
-from app.http import sendfile, whole_answer
+from app.http import ending, sendfile, whole_answer
 from app.http.headers import has_body
 from app.http.limits import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from app.http.refusals import MalformedRequest, TooManyConnections, refusal
@@ -65,6 +66,8 @@ class TimedHttpToolsProtocol(HttpToolsProtocol):
         self._ignoring = False  # whatever still comes in is not parsed
         self._read_deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
+        self._at_end: Callable[[], None] | None = None
+        self._is_stopping = False
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -79,6 +82,7 @@ class TimedHttpToolsProtocol(HttpToolsProtocol):
         self._unwatch()
         self.resume_writing()
         super().connection_lost(exc)
+        self._tell_end()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -135,10 +139,40 @@ class TimedHttpToolsProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         scope = cast("Scope", cycle.scope)
         whole_answer.offer(scope, cycle)
+        ending.offer(scope, self)
         if self.scheme == "http":  # TLS must see each byte
             stall = self._limits.write_stall
             sendfile.offer(scope, partial(sendfile.send_file, self, cycle, stall))
         super()._start_asgi_task(cycle, app)
+
+    # The end of an answer that may last
+
+    def call_at_end(self, callback: Callable[[], None]) -> None:
+        """See `ending`."""
+        if self._is_stopping or self.cycle.disconnected:
+            callback()
+        else:
+            self._at_end = callback
+
+    @override
+    def shutdown(self) -> None:
+        """The server stops: an answer that lasts ends now, whether its client reads or not."""
+        super().shutdown()
+        self._is_stopping = True
+        if self._at_end is not None:
+            cycle = self.cycle
+            seconds = self._limits.linger.total_seconds()
+            self.loop.call_later(seconds, self._abort_unless_complete, cycle)
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        callback, self._at_end = self._at_end, None
+        if callback is not None:
+            callback()
+
+    def _abort_unless_complete(self, cycle: RequestResponseCycle) -> None:
+        if not cycle.response_complete:
+            self.transport.abort()
 
     # Bytes
 
@@ -198,6 +232,7 @@ class TimedHttpToolsProtocol(HttpToolsProtocol):
 
     @override
     def on_response_complete(self) -> None:
+        self._at_end = None
         super().on_response_complete()
         if self._body_is_unread():
             self._pending = 0

@@ -14,6 +14,7 @@ from app.adapters.upload_store import open_upload_store
 from app.crypto import Keyring
 from app.db import Database
 from app.jobs import bounces, editions, faults, retention, stored_objects
+from app.jobs.changes import FeedKeeper
 from app.jobs.consumer import Consumer, JobKind, Patience, Periodic, sleep
 from app.jobs.delivery_attempts import Post
 from app.jobs.digests import Digester
@@ -141,6 +142,7 @@ def _duties(
     objects = stored_objects.Keeper(database, storage)
     upload_store = open_upload_store(storage)
     cleaner = Cleaner(database, upload_store)
+    feed = FeedKeeper(database)
     incoming = IncomingFiles(storage, upload_store)
     processor = RenditionProcessor(database, incoming, settings.data_dir / "tmp")
     return _Duties(
@@ -155,6 +157,7 @@ def _duties(
             publisher.sweep,
             objects.sweep,
             processor.sweep,
+            feed.begin,
             partial(editions.start_due, database, newsroom),
             Alerter(database, newsroom, mail_sender.keyring).sweep,
         ],
@@ -164,6 +167,7 @@ def _duties(
             Periodic("collect_objects", "27 * * * *", objects.collect),
             Periodic("remove_ended_uploads", "* * * * *", cleaner.remove_ended),
             Periodic("remove_stray_uploads", "47 * * * *", cleaner.remove_strays),
+            Periodic("complete_the_feed", "7 * * * *", feed.reconcile),
             Periodic("collect_stray_objects", "37 3 * * *", objects.collect_strays),
         ],
     )

@@ -20,6 +20,8 @@ class ChangeFeed(Base):
     # Another after a restore: numbers of before may have meant other changes.
     epoch: Mapped[UUID]
     last_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # In which cluster and as which database it was last seen: elsewhere, it is a copy.
+    database: Mapped[str | None]
 
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
 
@@ -46,6 +48,7 @@ class Change(Identified, Base):
     __table_args__ = (
         UniqueConstraint("sequence"),
         CheckConstraint("kind IN ('created', 'updated', 'withdrawn')", name="kind"),
+        Index("ix_change_latest_sequence", "sequence", postgresql_where=text("is_latest")),
         Index("uq_change_latest", "asset_id", unique=True, postgresql_where=text("is_latest")),
         Index(
             "ix_change_committed_at", "committed_at", "asset_id", postgresql_where=text("is_latest")

@@ -234,6 +234,26 @@ MAX_CAPTIONS_PER_ASSET = 60
 KEYWORD_MAX_LENGTH = 100
 MAX_KEYWORDS_PER_ASSET = 100
 
+# Changes
+CHANGES_DEFAULT_LIMIT = 100
+CHANGES_MAX_LIMIT = 1_000
+# A page of long documents ends at its first item past this, whatever its limit.
+CHANGES_PAGE_BYTES = 4 * 1024 * 1024
+# Seconds, since clients name them so.
+CHANGES_LONGEST_WAIT = 60
+# While announcements go unheard, all who wait share one query in each of these.
+CHANGES_POLL_INTERVAL = timedelta(seconds=1)
+# Of a stream: what a slow reader may make us hold, and how often a silent one shows that it lives.
+CHANGES_STREAM_LIMIT = 100
+CHANGES_STREAM_BYTES = 256 * 1024
+CHANGES_HEARTBEAT = timedelta(seconds=15)
+CHANGES_RECONNECT = timedelta(seconds=2)
+# So many published assets are compared with the feed in one statement.
+CHANGES_COMPARED = 5_000
+# Whoever is answered for long is asked for again so often: access that is lost ends within a
+# second, also where a check itself may know half a second's old state.
+ACCESS_CHECK_INTERVAL = timedelta(milliseconds=400)
+
 # Idempotency keys
 IDEMPOTENCY_LEASE = timedelta(minutes=1)
 IDEMPOTENCY_KEY_MAX_LENGTH = 255

@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("epoch", sa.UUID(), nullable=False),
         sa.Column("last_sequence", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("database", sa.Text(), nullable=True),
         sa.CheckConstraint("id = 1", name=op.f("ck_change_feed_one_row")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_change_feed")),
     )
@@ -66,6 +67,13 @@ def upgrade() -> None:
     # A million earlier assets take longer than other steps may.
     op.execute("SET LOCAL statement_timeout = 0")
     op.execute(EARLIER)
+    op.create_index(
+        "ix_change_latest_sequence",
+        "change",
+        ["sequence"],
+        unique=False,
+        postgresql_where=sa.text("is_latest"),
+    )
     op.create_index(
         "uq_change_latest",
         "change",
