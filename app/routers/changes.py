@@ -107,9 +107,6 @@ async def _events(
         yield b"id: %b\n" % first.next_after.cursor.encode()
     with suppress(AppError), watching() as watch:
         while not watch.has_ended:
-            if page is None or not page.items:
-                yield HEARTBEAT
-            else:
-                yield page.events
-                ask = replace(ask, after=page.next_after)
+            yield page.events if page and page.items else HEARTBEAT
+            ask = replace(ask, after=page.next_after) if page else ask
             page = await hub.next_page(reader, ask, seconds=seconds, watch=watch)

@@ -64,7 +64,7 @@ async def call_everybody(
 ) -> None:
     """Publish again and again while all wait for it."""
     after = await end_of_feed(site, tokens[0])
-    idle = resident_megabytes(site.api_pid)
+    idle, grown = resident_megabytes(site.api_pid), 0.0
     waiters = [Waiter(await connect(site.port), token) for token in tokens]
     delays: list[float] = []
     last: list[float] = []
@@ -75,6 +75,7 @@ async def call_everybody(
             waiting.append(asyncio.create_task(each.next_after(after)))
             await asyncio.sleep(ARRIVAL / len(waiters))
         await asyncio.sleep(1)
+        grown = max(grown, resident_megabytes(site.api_pid) - idle)
         began, before = time.perf_counter(), cpu_seconds(site.api_pid)
         await publish(database, f"bench-{uuid7()}", number)
         answers = await asyncio.gather(*waiting)
@@ -82,7 +83,7 @@ async def call_everybody(
         [after] = {cursor for cursor, _ in answers}
         delays += [answered - began for _, answered in answers]
         last.append(max(answered for _, answered in answers) - began)
-    grown = resident_megabytes(site.api_pid) - idle
+    grown = max(grown, resident_megabytes(site.api_pid) - idle)
     for each in waiters:
         each.connection.close()
     delays.sort()
