@@ -93,6 +93,7 @@ class Consumer:
     after: str
     limit: int = 100
     seen: list[dict[str, Any]] = field(default_factory=list)
+    streams: int = 0
 
     @property
     def sequences(self) -> list[int]:
@@ -125,6 +126,7 @@ class Consumer:
             with suppress(httpx.TransportError):
                 async with self.client.stream("GET", "/v1/changes", headers=headers) as response:
                     if response.status_code == 200:
+                        self.streams += 1
                         await self._take(response)
             await asyncio.sleep(0.02)
 

@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database, open_connection
-from app.services import asset_editing, publication
+from app.services import asset_editing, changes, publication
+from app.services.changes import Kind
 from app.services.context import WORKER
 from tests.factories import PUBLISHED_AT, any_version, create, publish
 
@@ -24,16 +25,21 @@ class Undone(Exception):
 class Deed:
     """What one transaction does, how long it stays open after it, and how it ends."""
 
-    kind: str
+    kind: Kind
     pause: float
     is_undone: bool
 
 
 @dataclass
 class Writer:
-    """Publishes, corrects and withdraws assets of its own, one transaction after the other."""
+    """Publishes, corrects and withdraws assets of its own, one transaction after the other.
+
+    Those who publish real assets wait for each other at the counts of the facets; who writes
+    nothing `but_changes` meets the others first where the numbers are given.
+    """
 
     database: Database
+    but_changes: bool = False
     public: list[UUID] = field(default_factory=list)
     # Of each asset, the kinds of its changes in the order in which they were committed.
     done: dict[UUID, list[str]] = field(default_factory=dict)
@@ -44,9 +50,10 @@ class Writer:
                 await self._do(deed)
 
     async def _do(self, deed: Deed) -> None:
-        kind = deed.kind if self.public else "created"
+        kind: Kind = deed.kind if self.public else "created"
         async with self.database.transaction() as session:
-            asset_id = await self._write(session, kind)
+            write = self._record if self.but_changes else self._write
+            asset_id = await write(session, kind)
             await asyncio.sleep(deed.pause)
             if deed.is_undone:
                 raise Undone
@@ -56,7 +63,7 @@ class Writer:
         elif kind == "withdrawn":
             self.public.remove(asset_id)
 
-    async def _write(self, session: AsyncSession, kind: str) -> UUID:
+    async def _write(self, session: AsyncSession, kind: Kind) -> UUID:
         if kind == "created":
             asset = await create(session, f"asset-{uuid4()}", "story", fields={})
             await publish(session, asset)
@@ -73,6 +80,11 @@ class Writer:
                 editor=WORKER,
                 now=PUBLISHED_AT,
             )
+        return asset_id
+
+    async def _record(self, session: AsyncSession, kind: Kind) -> UUID:
+        asset_id = uuid4() if kind == "created" else self.public[0]
+        await changes.record(session, kind, asset_id=asset_id, version=1, now=PUBLISHED_AT)
         return asset_id
 
 

@@ -74,7 +74,7 @@ async def test_wait_ends_with_the_change(
     await write(elsewhere, asset_id)
     committed = time.perf_counter()
     answer = (await asking).json()
-    assert time.perf_counter() - committed < 0.5  # it was heard; to ask would take a second
+    assert time.perf_counter() - committed < 0.9  # it was heard; to ask would take a second
     assert [item["asset_id"] for item in answer["items"]] == [str(asset_id)]
     assert await end_of_feed(reader) == answer["next_after"]
 

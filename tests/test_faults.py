@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,9 +23,11 @@ from app.crypto import Keyring, PasswordHasher
 from app.db import Database
 from app.migrate import migrate
 from app.models import VerificationFlow
+from app.services import changes
 from app.settings import Settings
+from tests.change_readers import Consumer, end_of_feed, following, listening, serving
 from tests.conftest import running_app
-from tests.factories import Published, publish_video
+from tests.factories import Published, publish_story, publish_video
 from tests.helpers import Api, Clock, Mailbox, bearer, login, register, sign_up
 from tests.newsletters import add_subscribers, reaches, sending, start_edition
 from tests.scripted_smtp import ScriptedSmtp
@@ -242,6 +245,32 @@ async def test_restart_of_the_database_in_the_middle_of_an_edition_misses_nobody
         await reaches(database, edition_id, "sent")
         # What was taken in the moment of the crash is noted when the database is back.
         assert Counter(Counter(mail.recipient for mail in smtp.taken).values()) == {1: 200}
+
+
+async def test_restart_of_the_database_under_those_who_wait_for_changes_skips_nothing(
+    server: EmbeddedPostgres, fragile_app: FastAPI, keyring: Keyring
+) -> None:
+    """Neither the API nor a stream has to be started again."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(listening(fragile_app, server.url()))
+        served = await stack.enter_async_context(serving(fragile_app))
+        api = await stack.enter_async_context(Api(fragile_app))
+        headers = bearer(await sign_up(api, Mailbox(fragile_app.state.database, keyring)))
+        client = await stack.enter_async_context(served.client(headers))
+        first = await end_of_feed(client)
+        consumers = [Consumer(client, first) for _ in range(2)]
+        for consumer, way in zip(consumers, (Consumer.by_waiting, Consumer.by_stream), strict=True):
+            await stack.enter_async_context(following(consumer, way))
+        await until(lambda: len(fragile_app.state.changes._watches) == 2)
+        for number in range(2):
+            await asyncio.to_thread(stop_at_once, server)
+            await asyncio.to_thread(start_again, server)
+            await publish_story(fragile_app, f"after-restart-{number}")  # mostly still unheard
+        end = await end_of_feed(client)
+        await until(lambda: all(consumer.after == end for consumer in consumers))
+    assert consumers[1].streams == 1
+    begin = changes.read_cursor(first).sequence
+    assert [consumer.sequences for consumer in consumers] == [[begin + 1, begin + 2]] * 2
 
 
 async def test_backend_that_dies_in_a_write_is_a_503(
