@@ -460,3 +460,18 @@ def test_pages_are_shared_by_those_who_ask_for_the_same() -> None:
     ask = Ask(Position(UUID(int=1), 1), 100, 1000)
     assert hash(ask) == hash(replace(ask))
     assert ask != replace(ask, collapse=True)
+
+
+@pytest.mark.parametrize("coding", ["zstd", "br", "gzip"])
+@pytest.mark.parametrize("words", [1_000, 100_000])  # a long one is compressed in a thread
+async def test_page_is_compressed_once_for_all_who_get_it(
+    app: FastAPI, reader: httpx.AsyncClient, coding: str, words: int
+) -> None:
+    await publish_story(app, "convoy", body="quiet " * words)
+    plain = await reader.get(PATH, headers={"Accept-Encoding": "identity"})
+    response = await reader.get(PATH, headers={"Accept-Encoding": coding})
+    assert response.headers["content-encoding"] == coding
+    assert "Accept-Encoding" in response.headers["vary"]
+    assert int(response.headers["content-length"]) < len(plain.content) / 5
+    assert response.json() == plain.json()
+    assert response.headers["etag"] == plain.headers["etag"]

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -339,7 +340,7 @@ async def test_checks_go_on_when_one_fails_or_finds_nothing_out(
     async with AsyncExitStack() as stack:
         for check in (refuse, good, away):
             for _ in range(2):
-                stack.enter_context(checks.watching(check.__name__, check, lost.append))
+                stack.enter_context(checks.watching(check.__name__, check, partial(lost.append)))
         await until(lambda: min(asked.values()) > 3)
     assert [type(each) for each in lost] == [changes.FeedReset] * 2
     assert (checks._credentials, checks._checker) == ({}, None)
@@ -595,3 +596,26 @@ async def test_listener_of_another_database_is_not_heard(
         await write(other, uuid4())
         await other.close()
         assert (await asking).json()["items"] == []
+
+
+async def test_next_page_is_read_while_the_one_before_is_on_its_way(
+    reader: httpx.AsyncClient, counting: Counting, hub: ChangeHub, elsewhere: Database
+) -> None:
+    """And not given once something has changed."""
+    for number in range(6):
+        await write(elsewhere, UUID(int=number))
+    epoch = (await hub.head(counting)).epoch
+    await ask(reader)  # who asks for the beginning may want no more
+    await until(lambda: counting.at_once == 0)
+    counting.pages = 0
+    after = changes.cursor(epoch, 0)
+    first = (await ask(reader, after=after, limit=2)).json()
+    await until(lambda: counting.pages == 2 and counting.at_once == 0)
+    second = (await ask(reader, after=first["next_after"], limit=2)).json()
+    await until(lambda: counting.pages == 3 and counting.at_once == 0)
+    await write(elsewhere, UUID(int=7))
+    await until(lambda: not hub._kept)
+    third = (await ask(reader, after=second["next_after"], limit=3)).json()
+    found = [item["sequence"] for page in (first, second, third) for item in page["items"]]
+    assert found == [1, 2, 3, 4, 5, 6, 7]
+    assert hub._kept_bytes == sum(page.size for page in hub._kept.values())

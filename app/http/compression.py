@@ -1,8 +1,11 @@
 """zstd, br and gzip for answers that gain by it and give nothing away."""
 
+import gzip
 import re
 from functools import lru_cache
 
+import brotli
+import zstandard
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, add_compress_type
 
@@ -21,6 +24,7 @@ for _media_type in (
 
 # In the order of the library's preference.
 _CODINGS = ("zstd", "br", "gzip")
+_LEVEL = 4  # also the library's
 _COMPRESSING_SEND = "app.http.compressing_send"
 
 
@@ -75,10 +79,24 @@ def chosen_coding(accept_encoding: bytes) -> bytes:
     return next(wanted, "").encode()
 
 
+def compressed(body: bytes, coding: bytes) -> bytes:
+    """An answer that many are given, in a coding of `chosen_coding`; the layer leaves it alone."""
+    if coding == b"zstd":
+        return zstandard.ZstdCompressor(level=_LEVEL).compress(body)
+    if coding == b"br":
+        return bytes(brotli.compress(body, quality=_LEVEL))
+    return gzip.compress(body, compresslevel=_LEVEL, mtime=0)
+
+
 def _may_be_compressed(start: Message) -> bool:
-    """Neither short nor secret nor in ranges; the library then looks at status and media type."""
+    """Neither short nor secret nor in ranges, nor compressed by its route.
+
+    The library then looks at status and media type.
+    """
     fields = dict(start.get("headers", ()))
     length = fields.get(b"content-length", b"")
     is_short = length.isdigit() and int(length) < MINIMUM_BYTES
     control = fields.get(b"cache-control", b"")
+    if b"content-encoding" in fields:
+        return False
     return not is_short and b"no-store" not in control and b"no-transform" not in control

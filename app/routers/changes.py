@@ -1,8 +1,10 @@
 """The feed of changes: pages of bytes as the database gives them, awaited or as a stream."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -13,6 +15,7 @@ from app.deps import ChangeHubDep, ChangesReader, ChangesWatcher, ReaderDep
 from app.errors import AppError, Forbidden, LoginRequired
 from app.http import conditional
 from app.http.accept import NotAcceptable, best_type
+from app.http.compression import MINIMUM_BYTES, chosen_coding, compressed
 from app.http.openapi import refusals
 from app.http.public_answer import NOT_MODIFIED
 from app.schemas.changes import ChangeListAnswer, ChangesQuery
@@ -27,6 +30,8 @@ JSON, EVENTS = "application/json", "text/event-stream"
 CACHE_CONTROL = "private, no-cache"
 # Neither stored nor compressed, nor held back by nginx until a buffer is full.
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+# Compressing takes a millisecond for so much, at the worst.
+LONG_BYTES = 64 * 1024
 HEARTBEAT = b":\n\n"
 
 LastEventId = Annotated[
@@ -77,7 +82,7 @@ async def list_changes(
         with watching() as watch:
             later = await hub.next_page(reader, ask, seconds=query.wait, watch=watch)
         page = later or page
-    return _page_answer(request, page)
+    return await _page_answer(request, page)
 
 
 async def _place(hub: ChangeHub, reader: Reader, after: str | None) -> Position | None:
@@ -86,13 +91,26 @@ async def _place(hub: ChangeHub, reader: Reader, after: str | None) -> Position 
     return changes.read_cursor(after) if after is not None else None
 
 
-def _page_answer(request: Request, page: Page) -> Response:
+async def _page_answer(request: Request, page: Page) -> Response:
     """The same question gets the same answer while the feed has the same end."""
     tag = conditional.etag(f"{page.epoch.hex[:12]}.{page.head}")
-    headers = {"ETag": tag, "Cache-Control": CACHE_CONTROL}
+    headers = {"ETag": tag, "Cache-Control": CACHE_CONTROL, "Vary": "Accept-Encoding"}
     if conditional.not_modified(request.headers, tag):
         return Response(status_code=304, headers=headers)
+    coding = chosen_coding(request.headers.get("accept-encoding", "").encode("latin-1"))
+    if coding and len(page.body) >= MINIMUM_BYTES:
+        headers["Content-Encoding"] = coding.decode()
+        return Response(await _compressed(page, coding), media_type=JSON, headers=headers)
     return Response(page.body, media_type=JSON, headers=headers)
+
+
+async def _compressed(page: Page, coding: bytes) -> bytes:
+    """Made once for all who are given this page; of a long one elsewhere, or all would wait."""
+    if coding not in page.bodies:
+        is_long = len(page.body) > LONG_BYTES
+        compress = partial(compressed, page.body, coding)
+        page.bodies[coding] = await asyncio.to_thread(compress) if is_long else compress()
+    return page.bodies[coding]
 
 
 async def _events(

@@ -1,7 +1,7 @@
 """Whether those who are answered for long may still have what they get."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ OnLoss = Callable[[AppError], None]
 @dataclass(slots=True)
 class _Credential:
     check: Check
-    holders: list[OnLoss] = field(default_factory=list)
+    holders: set[OnLoss] = field(default_factory=set)
 
 
 class AccessChecks:
@@ -37,15 +37,15 @@ class AccessChecks:
 
     @contextmanager
     def watching(self, credential: str, check: Check, on_loss: OnLoss) -> Iterator[None]:
-        """Have `on_loss` called as soon as the credential is good no more."""
+        """Have `on_loss`, which is nobody else's, called when the credential is good no more."""
         known = self._credentials.setdefault(credential, _Credential(check))
-        known.holders.append(on_loss)
+        known.holders.add(on_loss)
         if self._checker is None:
             self._checker = asyncio.create_task(self._check_all())
         try:
             yield
         finally:
-            known.holders.remove(on_loss)
+            known.holders.discard(on_loss)
             if not known.holders and self._credentials.get(credential) is known:
                 del self._credentials[credential]
             if not self._credentials and self._checker is not None:
@@ -65,11 +65,7 @@ class AccessChecks:
             except AppError as refusal:
                 if self._credentials.get(credential) is known:
                     del self._credentials[credential]
-                _tell(known.holders, refusal)
+                for on_loss in list(known.holders):
+                    on_loss(refusal)
             except Exception as error:  # noqa: BLE001  # drivers raise far more than they document
                 log.warning("access_not_checked", error=type(error).__name__)
-
-
-def _tell(holders: Sequence[OnLoss], refusal: AppError) -> None:
-    for on_loss in list(holders):
-        on_loss(refusal)

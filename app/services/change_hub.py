@@ -6,8 +6,10 @@ have failed, from one query a second for everybody.
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import structlog
 
@@ -20,8 +22,9 @@ log = structlog.get_logger(__name__)
 
 # The API has other readers too, and a pool of ten connections for all of them.
 _READS_AT_ONCE = 4
-# Of pages at the head, which many ask for in the same moment.
-_MAX_KEPT_BYTES = 8 * 1024 * 1024
+# Of pages at the head, which many ask for, and of those behind a page that was just given: whoever
+# is not at the head comes back, and the database reads while the page before is on its way.
+_MAX_KEPT_BYTES = 32 * 1024 * 1024
 
 
 class ChangeHub:
@@ -39,6 +42,7 @@ class ChangeHub:
         # One more with whatever may be news: what was read before it is not given after it.
         self._generation = 0
         self._reads: dict[Ask, asyncio.Task[Page]] = {}
+        self._kept: OrderedDict[Ask, Page] = OrderedDict()
         self._kept_bytes = 0
         self._watches: set[Watch] = set()
         self._reader: Reader | None = None
@@ -78,12 +82,14 @@ class ChangeHub:
         """
         if ask.after is not None and self._is_head(ask.after):
             return Page(ask.after.epoch, ask.after.sequence, ask.after.sequence)
-        reading = self._reads.get(ask)
-        if reading is None:
-            reading = asyncio.create_task(self._read(reader, ask))
-            reading.add_done_callback(_take_error)
-            self._reads[ask] = reading
-        return await asyncio.shield(reading)
+        page = self._kept.get(ask)
+        if page is None:
+            page = await asyncio.shield(self._reading(reader, ask))
+        if page.end < page.head:
+            self._drop(ask)
+            if self._is_sure and ask.after is not None:
+                self._reading(reader, replace(ask, after=page.next_after))
+        return page
 
     async def next_page(
         self, reader: Reader, ask: Ask, *, seconds: float, watch: Watch
@@ -151,22 +157,39 @@ class ChangeHub:
             self.distrust()
         return self._is_sure and place == self._head
 
+    def _reading(self, reader: Reader, ask: Ask) -> "asyncio.Task[Page]":
+        """The reading of a page, which others may have begun."""
+        reading = self._reads.get(ask)
+        if reading is None:
+            reading = asyncio.create_task(self._read(reader, ask))
+            reading.add_done_callback(_take_error)
+            self._reads[ask] = reading
+        return reading
+
     async def _read(self, reader: Reader, ask: Ask) -> Page:
         reads = self._reads
         try:
             async with self._room:
                 began = self._begin()
                 page = await changes.read_page(reader, ask)
-        except BaseException:
+            if self._learn(Position(page.epoch, page.head), began):
+                self._keep(ask, page)
+            return page
+        finally:
             reads.pop(ask, None)
-            raise
-        size = sum(len(item) for _, _, item in page.items)
-        is_last = page.end == page.head and self._kept_bytes + size <= _MAX_KEPT_BYTES
-        if self._learn(Position(page.epoch, page.head), began) and is_last:
-            self._kept_bytes += size
-        else:
-            reads.pop(ask, None)
-        return page
+
+    def _keep(self, ask: Ask, page: Page) -> None:
+        """For whoever asks for it before the next change; what was kept first goes first."""
+        self._drop(ask)
+        self._kept[ask] = page
+        self._kept_bytes += page.size
+        while self._kept_bytes > _MAX_KEPT_BYTES:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, ask: Ask) -> None:
+        page = self._kept.pop(ask, None)
+        if page is not None:
+            self._kept_bytes -= page.size
 
     def _begin(self) -> tuple[int, bool]:
         """What must still be so when a query is over, for its answer to be the newest."""
@@ -207,6 +230,7 @@ class ChangeHub:
     def _new_generation(self) -> None:
         self._generation += 1
         self._reads = {}
+        self._kept.clear()
         self._kept_bytes = 0
 
     def _wake_all(self) -> None:

@@ -81,6 +81,15 @@ class Page:
         return Position(self.epoch, self.end)
 
     @cached_property
+    def size(self) -> int:
+        return sum(len(item) for _, _, item in self.items)
+
+    @cached_property
+    def bodies(self) -> dict[bytes, bytes]:
+        """The answer in the codings in which it was sent."""
+        return {}
+
+    @cached_property
     def body(self) -> bytes:
         """The whole answer; made once for all who are given this page."""
         items = b",".join([item for _, _, item in self.items])

@@ -51,7 +51,10 @@ class Waiter:
     async def next_after(self, after: str) -> tuple[str, float]:
         """The next cursor, and when it came."""
         path = f"/v1/changes?after={after}&wait={policy.CHANGES_LONGEST_WAIT}"
-        status, body = await self.connection.send(request("GET", path, token=self.token))
+        asking = request("GET", path, token=self.token)
+        while (sent := await self.connection.send(asking))[0] == 503:
+            await asyncio.sleep(1)  # busy with those who came with it
+        status, body = sent
         assert status == 200, body  # noqa: S101  # what is measured must have happened
         answered = time.perf_counter()
         answer = json.loads(body)
