@@ -1,7 +1,7 @@
 import gzip
 from collections.abc import AsyncIterator
 
-import brotli  # type: ignore[import-untyped]
+import brotli
 import httpx
 import pytest
 import zstandard
