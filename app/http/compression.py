@@ -89,14 +89,14 @@ def compressed(body: bytes, coding: bytes) -> bytes:
 
 
 def _may_be_compressed(start: Message) -> bool:
-    """Neither short nor secret nor in ranges, nor compressed by its route.
+    """Neither short nor secret nor in ranges; the library then looks at status and media type.
 
-    The library then looks at status and media type.
+    Nor where the route itself has looked at what the client takes.
     """
     fields = dict(start.get("headers", ()))
     length = fields.get(b"content-length", b"")
     is_short = length.isdigit() and int(length) < MINIMUM_BYTES
     control = fields.get(b"cache-control", b"")
-    if b"content-encoding" in fields:
+    if b"content-encoding" in fields or fields.get(b"vary") == b"Accept-Encoding":
         return False
     return not is_short and b"no-store" not in control and b"no-transform" not in control

@@ -16,6 +16,7 @@ from app.errors import AppError, Forbidden, LoginRequired
 from app.http import conditional
 from app.http.accept import NotAcceptable, best_type
 from app.http.compression import MINIMUM_BYTES, chosen_coding, compressed
+from app.http.headers import request_fields
 from app.http.openapi import refusals
 from app.http.public_answer import NOT_MODIFIED
 from app.schemas.changes import ChangeListAnswer, ChangesQuery
@@ -95,9 +96,10 @@ async def _page_answer(request: Request, page: Page) -> Response:
     """The same question gets the same answer while the feed has the same end."""
     tag = conditional.etag(f"{page.epoch.hex[:12]}.{page.head}")
     headers = {"ETag": tag, "Cache-Control": CACHE_CONTROL, "Vary": "Accept-Encoding"}
-    if conditional.not_modified(request.headers, tag):
+    fields = request_fields(request.scope)
+    if conditional.is_known(request.scope, tag.encode()):
         return Response(status_code=304, headers=headers)
-    coding = chosen_coding(request.headers.get("accept-encoding", "").encode("latin-1"))
+    coding = chosen_coding(fields.get(b"accept-encoding", b""))
     if coding and len(page.body) >= MINIMUM_BYTES:
         headers["Content-Encoding"] = coding.decode()
         return Response(await _compressed(page, coding), media_type=JSON, headers=headers)
