@@ -91,9 +91,14 @@ class Page:
 
     @cached_property
     def body(self) -> bytes:
-        """The whole answer; made once for all who are given this page."""
-        items = b",".join([item for _, _, item in self.items])
-        return b'{"items":[%b],"next_after":"%b"}' % (items, self.next_after.cursor.encode())
+        """The whole answer; made once for all who are given this page, by a single copy."""
+        end = b'],"next_after":"%b"}' % self.next_after.cursor.encode()
+        if not self.items:
+            return b'{"items":[' + end
+        items = [item for _, _, item in self.items]
+        items[0] = b'{"items":[' + items[0]
+        items[-1] += end
+        return b",".join(items)
 
     @cached_property
     def events(self) -> bytes:
