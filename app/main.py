@@ -243,27 +243,35 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.expected_revision = head_revision()
     await _load_signing_keys(app)
     await _renew_moved_feed(app)
-    direct_url = settings.database_direct_url or settings.database_url
+    # What was made so far stays for good: the collector need not look through it again and again.
+    gc.freeze()
+    try:
+        async with _background(app, settings.database_direct_url or settings.database_url):
+            yield
+    finally:
+        app.state.hasher.close()
+        if app.state.counters is not None:
+            await app.state.counters.aclose()
+        await database.close()
+
+
+@asynccontextmanager
+async def _background(app: FastAPI, direct_url: str) -> AsyncIterator[None]:
+    """What goes on beside the requests; the usage of keys is stored to the end."""
     stopping = asyncio.Event()
-    usage_kept = asyncio.create_task(app.state.keys.keep_usage(database, stopping))
-    background = [
+    usage_kept = asyncio.create_task(app.state.keys.keep_usage(app.state.database, stopping))
+    tasks = [
         asyncio.create_task(_keep_signing_keys_fresh(app)),
         asyncio.create_task(_listener(app, direct_url).run()),
     ]
-    # What was made so far stays for good: the collector need not look through it again and again.
-    gc.freeze()
     try:
         yield
     finally:
         stopping.set()
         await usage_kept
-        for task in background:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
-        app.state.hasher.close()
-        if app.state.counters is not None:
-            await app.state.counters.aclose()
-        await database.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def make_deployment(settings: Settings, keyring: Keyring) -> Deployment:
