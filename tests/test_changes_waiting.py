@@ -17,9 +17,10 @@ from sqlalchemy import text
 
 from app.db import Database
 from app.errors import AppError
-from app.services import change_feed, changes, policy
+from app.services import change_feed, change_pages, changes, policy
 from app.services.access_checks import AccessChecks
 from app.services.change_hub import ChangeHub
+from app.services.change_pages import KeptPages
 from app.services.changes import Ask, Page, Position
 from tests.change_readers import Consumer, Event, Served, end_of_feed, events_of, listening, serving
 from tests.conftest import copied_database
@@ -598,24 +599,40 @@ async def test_listener_of_another_database_is_not_heard(
         assert (await asking).json()["items"] == []
 
 
-async def test_next_page_is_read_while_the_one_before_is_on_its_way(
+async def test_two_pages_are_read_while_the_one_before_is_on_its_way(
     reader: httpx.AsyncClient, counting: Counting, hub: ChangeHub, elsewhere: Database
 ) -> None:
     """And not given once something has changed."""
-    for number in range(6):
+
+    def has_read(pages: int) -> Callable[[], bool]:
+        return lambda: (counting.pages, counting.at_once) == (pages, 0)
+
+    for number in range(9):
         await write(elsewhere, UUID(int=number))
     epoch = (await hub.head(counting)).epoch
-    await ask(reader)  # who asks for the beginning may want no more
-    await until(lambda: counting.at_once == 0)
     counting.pages = 0
-    after = changes.cursor(epoch, 0)
-    first = (await ask(reader, after=after, limit=2)).json()
-    await until(lambda: counting.pages == 2 and counting.at_once == 0)
-    second = (await ask(reader, after=first["next_after"], limit=2)).json()
-    await until(lambda: counting.pages == 3 and counting.at_once == 0)
-    await write(elsewhere, UUID(int=7))
-    await until(lambda: not hub._kept)
-    third = (await ask(reader, after=second["next_after"], limit=3)).json()
-    found = [item["sequence"] for page in (first, second, third) for item in page["items"]]
-    assert found == [1, 2, 3, 4, 5, 6, 7]
-    assert hub._kept_bytes == sum(page.size for page in hub._kept.values())
+    await ask(reader, limit=2)  # who asks for the beginning may want no more
+    await until(has_read(1))
+    after, found = changes.cursor(epoch, 0), []
+    for pages in (4, 5):
+        answer = (await ask(reader, after=after, limit=2)).json()
+        await until(has_read(pages))
+        after = answer["next_after"]
+        found += answer["items"]
+    await write(elsewhere, UUID(int=9))
+    await until(lambda: hub._kept.size == 0)
+    found += (await ask(reader, after=after, limit=100)).json()["items"]
+    assert [item["sequence"] for item in found] == list(range(1, 11))
+
+
+def test_kept_pages_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert change_pages.MAX_BYTES == 32 * 1024 * 1024
+    monkeypatch.setattr(change_pages, "MAX_BYTES", 100)
+    kept, epoch = KeptPages(), uuid4()
+    asks = [Ask(Position(epoch, number), 10, 1000) for number in range(4)]
+    for each in (*asks, asks[-1]):
+        kept.keep(each, Page(epoch, 9, 9, [(9, "created", b"x" * 40)]))
+    assert [kept.get(each) is not None for each in asks] == [False, False, True, True]
+    assert kept.size == 80
+    kept.clear()
+    assert kept.size == 0

@@ -6,7 +6,6 @@ have failed, from one query a second for everybody.
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -15,6 +14,7 @@ import structlog
 
 from app.errors import AppError
 from app.services import changes, policy
+from app.services.change_pages import KeptPages
 from app.services.change_watch import Watch
 from app.services.changes import Ask, Page, Position, Reader
 
@@ -22,9 +22,8 @@ log = structlog.get_logger(__name__)
 
 # The API has other readers too, and a pool of ten connections for all of them.
 _READS_AT_ONCE = 4
-# Of pages at the head, which many ask for, and of those behind a page that was just given: whoever
-# is not at the head comes back, and the database reads while the page before is on its way.
-_MAX_KEPT_BYTES = 32 * 1024 * 1024
+# Whoever is not at the head comes back: the database reads while the page before is on its way.
+_PAGES_AHEAD = 2
 
 
 class ChangeHub:
@@ -42,8 +41,7 @@ class ChangeHub:
         # One more with whatever may be news: what was read before it is not given after it.
         self._generation = 0
         self._reads: dict[Ask, asyncio.Task[Page]] = {}
-        self._kept: OrderedDict[Ask, Page] = OrderedDict()
-        self._kept_bytes = 0
+        self._kept = KeptPages()
         self._watches: set[Watch] = set()
         self._reader: Reader | None = None
         self._poller: asyncio.Task[None] | None = None
@@ -86,9 +84,9 @@ class ChangeHub:
         if page is None:
             page = await asyncio.shield(self._reading(reader, ask))
         if page.end < page.head:
-            self._drop(ask)
+            self._kept.drop(ask)
             if self._is_sure and ask.after is not None:
-                self._reading(reader, replace(ask, after=page.next_after))
+                self._read_ahead(reader, ask, page, _PAGES_AHEAD)
         return page
 
     async def next_page(
@@ -157,39 +155,36 @@ class ChangeHub:
             self.distrust()
         return self._is_sure and place == self._head
 
-    def _reading(self, reader: Reader, ask: Ask) -> "asyncio.Task[Page]":
-        """The reading of a page, which others may have begun."""
+    def _reading(self, reader: Reader, ask: Ask, *, ahead: int = 0) -> "asyncio.Task[Page]":
+        """The reading of a page, which others may have begun, and of so many behind it."""
         reading = self._reads.get(ask)
         if reading is None:
-            reading = asyncio.create_task(self._read(reader, ask))
+            reading = asyncio.create_task(self._read(reader, ask, ahead))
             reading.add_done_callback(_take_error)
             self._reads[ask] = reading
         return reading
 
-    async def _read(self, reader: Reader, ask: Ask) -> Page:
+    def _read_ahead(self, reader: Reader, ask: Ask, page: Page, count: int) -> None:
+        """See that so many pages behind this one are there or on their way."""
+        known: Page | None = page
+        while known is not None and known.end < known.head and count > 0:
+            ask, count = replace(ask, after=known.next_after), count - 1
+            known = self._kept.get(ask)
+            if known is None:
+                self._reading(reader, ask, ahead=count)
+
+    async def _read(self, reader: Reader, ask: Ask, ahead: int) -> Page:
         reads = self._reads
         try:
             async with self._room:
                 began = self._begin()
                 page = await changes.read_page(reader, ask)
             if self._learn(Position(page.epoch, page.head), began):
-                self._keep(ask, page)
+                self._kept.keep(ask, page)
+                self._read_ahead(reader, ask, page, ahead)
             return page
         finally:
             reads.pop(ask, None)
-
-    def _keep(self, ask: Ask, page: Page) -> None:
-        """For whoever asks for it before the next change; what was kept first goes first."""
-        self._drop(ask)
-        self._kept[ask] = page
-        self._kept_bytes += page.size
-        while self._kept_bytes > _MAX_KEPT_BYTES:
-            self._drop(next(iter(self._kept)))
-
-    def _drop(self, ask: Ask) -> None:
-        page = self._kept.pop(ask, None)
-        if page is not None:
-            self._kept_bytes -= page.size
 
     def _begin(self) -> tuple[int, bool]:
         """What must still be so when a query is over, for its answer to be the newest."""
@@ -231,7 +226,6 @@ class ChangeHub:
         self._generation += 1
         self._reads = {}
         self._kept.clear()
-        self._kept_bytes = 0
 
     def _wake_all(self) -> None:
         self._new_generation()
