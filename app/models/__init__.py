@@ -32,6 +32,7 @@ from app.models.verification_codes import (
     VerificationCode,
     VerificationFlow,
 )
+from app.models.webhooks import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "Account",
@@ -73,4 +74,6 @@ __all__ = [
     "UploadPart",
     "VerificationCode",
     "VerificationFlow",
+    "WebhookDelivery",
+    "WebhookEndpoint",
 ]
