@@ -54,9 +54,7 @@ class WebhookDelivery(Identified, Base):
 
     __tablename__ = "webhook_delivery"
 
-    endpoint_id: Mapped[UUID] = mapped_column(
-        ForeignKey("webhook_endpoint.id", ondelete="CASCADE")
-    )
+    endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoint.id", ondelete="CASCADE"))
     # The same at each attempt and replay, so that a receiver can tell what it has had.
     message_id: Mapped[str]
     event: Mapped[str]
