@@ -58,6 +58,8 @@ from app.routers import (
     subscribers,
     uploads,
     verification_codes,
+    webhook_deliveries,
+    webhooks,
     well_known,
 )
 from app.services import catalogue_events, policy, signing_keys
@@ -106,6 +108,8 @@ ROUTERS = (
     mail_rates.router,
     inbound_mail.router,
     audit_events.router,
+    webhooks.router,
+    webhook_deliveries.router,
     well_known.router,
     health.router,
     pages.router,

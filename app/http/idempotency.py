@@ -39,6 +39,11 @@ class Idempotency:
             keyring = self.deployment.keyring
             await idempotency.complete(session, self.claim, stored, keyring=keyring)
 
+    async def remember_secret(self, session: AsyncSession, status: int) -> None:
+        """Keep that it was done, and nothing of an answer that held a secret."""
+        if self.claim is not None:
+            await idempotency.complete_with_secret(session, self.claim, status)
+
 
 KeyHeader = Annotated[
     str | None,

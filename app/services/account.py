@@ -26,6 +26,7 @@ from app.models import (
     Upload,
     VerificationCode,
     VerificationFlow,
+    WebhookEndpoint,
 )
 from app.services import (
     account_newsletter,
@@ -33,6 +34,7 @@ from app.services import (
     mail_outbox,
     newsletter_records,
     reauthentication,
+    webhook_deliveries,
 )
 from app.services.auth import Caller, Transactions
 from app.services.context import Client, Deployment
@@ -42,6 +44,7 @@ from app.services.verification_flows import address_hash
 _NOT_EXPORTED = frozenset(
     {"password_hash", "secret", "token_hash", "code_hash", "reset_token_hash", "sealed"}
     | {"address_hash", "scope", "email_key", "counter", "request_hash", "sealed_answer"}
+    | {"sealed_secret", "sealed_previous_secret", "previous_secret_ends_at", "sealed_signing_key"}
 )
 
 
@@ -106,6 +109,7 @@ async def erase(
         deployment=deployment,
         now=now,
     )
+    await webhook_deliveries.delete_ledger(transactions, caller.account_id)
     async with transactions() as session:
         account = await reauthentication.own_account(session, caller.account_id, checked=checked)
         await _forget_address(session, account, keyring=deployment.keyring, now=now)
@@ -145,6 +149,7 @@ def _sections(account: Account, keyring: Keyring) -> dict[str, Select[Any]]:
         "asset_versions": select(AssetVersion).where(AssetVersion.account_id == account_id),
         "renditions": select(Rendition).where(Rendition.created_by == account_id),
         "uploads": select(Upload).where(Upload.account_id == account_id),
+        "webhooks": select(WebhookEndpoint).where(WebhookEndpoint.account_id == account_id),
     }
 
 

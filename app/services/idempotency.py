@@ -26,6 +26,13 @@ class IdempotencyKeyRunning(AppError):
     title = "The first request with this Idempotency-Key is still running"
 
 
+class IdempotencySecretShown(AppError):
+    """What the first request was given is shown once, and kept nowhere."""
+
+    status, code = 409, "idempotency_secret_shown"
+    title = "This was done before, and its answer held a secret that is shown only once"
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Who sent which key to which route."""
@@ -71,6 +78,8 @@ async def claim(
         raise IdempotencyKeyRunning(retry_after=policy.IDEMPOTENCY_LEASE)
     if not crypto.equal(stored.request_hash, wanted.request_hash):
         raise IdempotencyKeyReused
+    if stored.status is not None and stored.sealed_answer is None:
+        raise IdempotencySecretShown
     try:
         body = json.loads(keyring.unseal("idempotency", stored.sealed_answer or b""))
     except UnsealError:  # kept under an earlier SECRET_KEY
@@ -83,10 +92,21 @@ async def complete(
 ) -> None:
     """Keep the answer, sealed, in the transaction that did the work."""
     sealed = keyring.seal("idempotency", json.dumps(answer.body).encode())
+    await _conclude(session, claimed, answer.status, sealed)
+
+
+async def complete_with_secret(session: AsyncSession, claimed: Claim, status: int) -> None:
+    """Keep only that the work was done: its answer held a secret."""
+    await _conclude(session, claimed, status, None)
+
+
+async def _conclude(
+    session: AsyncSession, claimed: Claim, status: int, sealed: bytes | None
+) -> None:
     kept = await session.scalar(
         update(IdempotencyKey)
         .filter_by(**_identity(claimed))
-        .values(status=answer.status, sealed_answer=sealed)
+        .values(status=status, sealed_answer=sealed)
         .returning(IdempotencyKey.key)
     )
     if kept is None:  # another request has the key by now: what this one did is rolled back

@@ -35,6 +35,8 @@ Notice = Literal[
     "account_deleted",
     "newsletter_confirm",
     "newsletter_already",
+    "webhook_created",
+    "webhook_disabled",
 ]
 # Its params are the whole mail and its envelope sender, instead of what a template needs.
 FinishedKind = Literal["edition_test"]

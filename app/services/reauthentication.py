@@ -7,11 +7,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.crypto import InvalidToken, PasswordHasher
 from app.errors import AppError, FieldError
-from app.models import Account
-from app.services import login_failures
-from app.services.auth import Transactions, counted
+from app.models import Account, Session
+from app.services import login_failures, policy
+from app.services.auth import Caller, Transactions, counted
 from app.services.context import Client, Deployment
 from app.services.verification_flows import address_hash
+
+
+class ReauthenticationRequired(AppError):
+    status, code = 403, "reauthentication_required"
+    title = "Prove your password again first"
 
 
 class WrongPassword(AppError):
@@ -29,6 +34,13 @@ async def own_account(
     if checked is not None and account.password_hash != checked.password_hash:
         raise WrongPassword
     return account
+
+
+async def require_recent_password(session: AsyncSession, caller: Caller, *, now: datetime) -> None:
+    """Refuse a session whose password was proven longer ago than a quarter of an hour."""
+    opened = await session.get(Session, caller.session_id)
+    if opened is None or policy.is_expired(opened.created_at + policy.RECENT_PASSWORD, now):
+        raise ReauthenticationRequired
 
 
 async def check_password(

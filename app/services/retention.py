@@ -32,6 +32,7 @@ from app.models import (
     Subscriber,
     VerificationCode,
     VerificationFlow,
+    WebhookDelivery,
 )
 from app.models.base import Base
 from app.services import policy
@@ -56,6 +57,9 @@ def _expired(now: datetime) -> dict[type[Base], ColumnElement[bool]]:
         StoredSigningKey: StoredSigningKey.retires_at < now,
         Signup: Signup.expires_at < now,
         Consent: _has_ended(now),
+        # One that was replayed, or is tried still, is young again by its next attempt.
+        WebhookDelivery: (WebhookDelivery.created_at < now - policy.KEEP_WEBHOOK_DELIVERY)
+        & (WebhookDelivery.next_at < now - policy.KEEP_WEBHOOK_DELIVERY),
         Delivery: Delivery.edition_id.in_(
             select(Edition.id).where(Edition.finished_at < now - policy.KEEP_DELIVERY)
         ),
