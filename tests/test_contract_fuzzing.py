@@ -127,6 +127,10 @@ async def known_paths(
     async def reference() -> str:
         return (await publish_video(app)).slug
 
+    async def webhook_id() -> str:
+        sent = {"url": "https://hooks.example.org/", "events": ["asset.created"]}
+        return str((await client.post("/v1/webhooks", json=sent)).json()["id"])
+
     async def rendition() -> str:
         return "hd"
 
@@ -136,6 +140,7 @@ async def known_paths(
         "account_id": partial(first_id, "/v1/accounts"),
         "session_id": partial(first_id, "/v1/auth/sessions"),
         "edition_id": edition_id,
+        "webhook_id": webhook_id,
         "token": token,
     }
     return {key: await find() for key, find in known.items() if f"{{{key}}}" in name}

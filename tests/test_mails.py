@@ -40,6 +40,8 @@ def params_of(kind: str) -> dict[str, str]:
         return PARAMS
     if kind.startswith("newsletter_"):
         return NEWSLETTER
+    if kind.startswith("webhook_"):
+        return {"host": "hooks.example.org", "reason": "failing"}
     return UNDO if kind == "email_changed" else {}
 
 

@@ -11,11 +11,7 @@ WebhookState = Literal["pending", "active", "paused", "disabled"]
 DeliveryState = Literal["pending", "delivered", "failed"]
 Sequence = Annotated[int, Field(ge=0)]
 # Whatever is wrong with it is said by what checks it; this bounds the work.
-Url = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=4096),
-    Field(examples=["https://hooks.broadcaster.example/catalogue"]),
-]
+Url = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Events = Annotated[
     list[Event],
     Field(min_length=1, max_length=20, examples=[["asset.created", "asset.withdrawn"]]),

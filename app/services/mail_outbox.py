@@ -228,9 +228,8 @@ def presentable(answer: str, to: str) -> str:
     """A mail server's answer on one line, without the address or its local part."""
     printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in answer)
     anonymous = _ADDRESS.sub("…", printable)
-    local_part = to.rpartition("@")[0]
     # Hardly any answer has it, and a pattern for each address would take longer than the rest.
-    if local_part and local_part.casefold() in anonymous.casefold():
+    if (local_part := to.rpartition("@")[0]) and local_part.casefold() in anonymous.casefold():
         whole_word = rf"(?<!\w){re.escape(local_part)}(?!\w)"
         anonymous = re.sub(whole_word, "…", anonymous, flags=re.IGNORECASE)
     return " ".join(anonymous.split())[:REASON_MAX_LENGTH]
