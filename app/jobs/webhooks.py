@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -39,12 +40,13 @@ log = structlog.get_logger(__name__)
 AT_ONCE, FAILING_AT_ONCE = 400, 200
 # Seconds. How often the ledger is looked at although nothing was announced, and how long results
 # are gathered for one commit.
-POLL, GATHER = 1.0, 0.003
+POLL, GATHER = 1.0, 0.002
 # How long after a fault of the database it is asked again.
 RETRY_PAUSE = 0.5
 # How long a delivery waits that this worker has no key for.
 UNREADABLE_PAUSE = timedelta(minutes=1)
-SIGNERS_KEPT = 1_000
+# Whose keys are kept open, and whose URLs are known to be good.
+ENDPOINTS_KEPT = 1_000
 CONTENT_TYPE = "application/json"
 
 
@@ -60,7 +62,7 @@ class Surroundings:
 
 
 class WebhookSender:
-    """One loop that reads the feed, claims, and notes results; each exchange is a task beside it.
+    """Reads the feed in one loop, claims and notes results in another; exchanges are tasks beside.
 
     A result is kept until it is written, also while the database is away.
     """
@@ -69,26 +71,33 @@ class WebhookSender:
         self._database = database
         self._client = client
         self._around = around
-        self._wake = asyncio.Event()
+        # There may be changes to read, and there is something to send or to note.
+        self._news, self._work = asyncio.Event(), asyncio.Event()
         self._under_way: dict[asyncio.Task[None], Claim] = {}
         self._results: list[Outcome] = []
         self._unreadable: list[Claim] = []
-        self._signer = lru_cache(SIGNERS_KEPT)(
+        self._signer = lru_cache(ENDPOINTS_KEPT)(
             partial(webhook_secrets.open_signer, keyring=around.keyring)
+        )
+        self._checked = lru_cache(ENDPOINTS_KEPT)(
+            partial(webhook_urls.checked, loopback=around.loopback)
         )
 
     async def run(self, stop: asyncio.Event, connect: Connect | None = None) -> None:
         """Send until `stop` is set, then finish what is on its way."""
-        listening = asyncio.create_task(self._listen(connect or self._database.connect))
-        stopping = asyncio.create_task(self._wake_at(stop))
+        beside = [
+            asyncio.create_task(self._listen(connect or self._database.connect)),
+            asyncio.create_task(self._wake_at(stop)),
+            asyncio.create_task(self._read_on(stop)),
+        ]
         try:
             while not stop.is_set():
-                await self._rest(await self._turn())
+                await self._turn()
             await self._wind_up()
         finally:
-            for task in (listening, stopping, *self._under_way):
+            for task in (*beside, *self._under_way):
                 task.cancel()
-            await asyncio.gather(listening, stopping, *self._under_way, return_exceptions=True)
+            await asyncio.gather(*beside, *self._under_way, return_exceptions=True)
             await self._client.close()
 
     async def sweep(self) -> None:
@@ -97,7 +106,7 @@ class WebhookSender:
         while True:
             async with self._database.transaction() as session:
                 gone = await webhook_states.disable_next(
-                    session, keyring=self._around.keyring, now=datetime.now(UTC)
+                    session, keyring=self._around.keyring, now=_now()
                 )
             if gone is None:
                 return
@@ -106,71 +115,83 @@ class WebhookSender:
     async def _listen(self, connect: Connect) -> None:
         """Hear of changes and of other messages. Whoever has not heard looks once a second."""
         hearers = dict.fromkeys((changes.CHANNEL, webhook_messages.CHANNEL), self._hear)
-        await Listener(connect, hearers, vouch=lambda _: None, distrust=self._wake.set).run()
+        await Listener(connect, hearers, vouch=lambda _: None, distrust=self._hear).run()
 
-    def _hear(self, _: str) -> None:
-        self._wake.set()
+    def _hear(self, _: str = "") -> None:
+        self._news.set()
+        self._work.set()
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
-        self._wake.set()
+        self._hear()
 
-    async def _rest(self, seconds: float) -> None:
-        """Until something is announced or has come back, and a moment longer for its like."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
-            await asyncio.sleep(GATHER)
+    async def _read_on(self, stop: asyncio.Event) -> None:
+        """Turn changes into deliveries, in a loop of its own: sending does not wait for it."""
+        farthest_first = True
+        while not stop.is_set():
+            await _rest(self._news)
+            is_behind = True
+            while is_behind and not stop.is_set():
+                farthest_first = not farthest_first
+                is_behind = await self._read_part(farthest_first=farthest_first)
 
-    async def _turn(self) -> float:
-        """Do what there is to do; returns the seconds to rest before the next turn."""
-        self._wake.clear()
+    async def _read_part(self, *, farthest_first: bool) -> bool:
+        """Whether there may be more to read."""
         try:
-            await self._note()
-            is_behind = await self._read_on()
-            await self._claim()
-        except Exception as error:  # noqa: BLE001  # the database is away, say: it comes back
-            faults.report("webhooks_not_looked_after", error)
-            await asyncio.sleep(RETRY_PAUSE)
-            return POLL
-        return 0 if is_behind else POLL
-
-    async def _read_on(self) -> bool:
-        """Turn changes into deliveries; whether there are more."""
-        is_behind = False
-        for farthest_first in (True, False):
             async with self._database.transaction() as session:
                 is_behind = await webhook_fan_out.read_on(
                     session,
                     api_url=self._around.api_url,
-                    now=datetime.now(UTC),
+                    now=_now(),
                     farthest_first=farthest_first,
                 )
-            if not is_behind:
-                return False
+        except Exception as error:  # noqa: BLE001  # the database is away, say: it comes back
+            faults.report("changes_not_read_for_webhooks", error)
+            await asyncio.sleep(RETRY_PAUSE)
+            return False
+        self._work.set()
         return is_behind
 
-    async def _claim(self) -> None:
-        counted = Counter(claim.is_failing for claim in self._under_way.values())
-        room = AT_ONCE - counted.total()
-        if room <= 0:
+    async def _turn(self) -> None:
+        """Note what has come back and take more, when there is any of either."""
+        await _rest(self._work)
+        results, self._results = self._results, []
+        unreadable, self._unreadable = self._unreadable, []
+        try:
+            async with self._database.transaction() as session:
+                await self._note(session, results, unreadable)
+                claims = await self._claim(session)
+        except Exception as error:  # noqa: BLE001  # the database is away, say: it comes back
+            self._results = results + self._results
+            self._unreadable = unreadable + self._unreadable
+            faults.report("webhooks_not_looked_after", error)
+            await asyncio.sleep(RETRY_PAUSE)
+            self._work.set()
             return
-        async with self._database.transaction() as session:
-            claims = await webhook_claims.claim(
-                session,
-                room=room,
-                failing_room=FAILING_AT_ONCE - counted[True],
-                now=datetime.now(UTC),
-                lease=self._around.lease,
-            )
         for claim in claims:
             task = asyncio.create_task(self._send(claim))
             self._under_way[task] = claim
             task.add_done_callback(self._under_way.pop)
 
+    async def _claim(self, session: AsyncSession) -> Sequence[Claim]:
+        counted = Counter(claim.is_failing for claim in self._under_way.values())
+        room = AT_ONCE - counted.total()
+        if room <= 0:
+            return []
+        return await webhook_claims.claim(
+            session,
+            room=room,
+            failing_room=FAILING_AT_ONCE - counted[True],
+            now=_now(),
+            lease=self._around.lease,
+        )
+
     async def _send(self, claim: Claim) -> None:
         """Make one attempt, and leave its result to be noted."""
         try:
-            self._results.append(await self._attempt(claim))
+            # On a line of its own: the list may be another one after the waiting.
+            outcome = await self._attempt(claim)
+            self._results.append(outcome)
         except UnsealError:
             # This worker may be the one with the wrong key, so the others shall have it.
             log.warning("webhook_unreadable", webhook_id=str(claim.endpoint_id))
@@ -179,13 +200,13 @@ class WebhookSender:
             faults.report("webhook_not_sent", error, webhook_id=str(claim.endpoint_id))
             self._results.append(judge_failure(claim, "internal_error", _now(), 0))
         finally:
-            self._wake.set()
+            self._work.set()
 
     async def _attempt(self, claim: Claim) -> Outcome:
         began, body = time.monotonic(), claim.payload.encode()
         headers = self._headers(claim, body)
         try:
-            url = webhook_urls.checked(claim.url, loopback=self._around.loopback)
+            url = self._checked(claim.url)
             answer = await self._client.post(url, body, headers)
         except WebhookUrlRefused:
             return judge_failure(claim, "address_refused", _now(), 0)
@@ -210,23 +231,14 @@ class WebhookSender:
             "webhook-signature": signer.sign(claim.message_id, timestamp, body),
         }
 
-    async def _note(self) -> None:
-        """Write down what has come back; what can't be written now is written later."""
-        if self._unreadable:
-            unreadable, self._unreadable = self._unreadable, []
-            async with self._database.transaction() as session:
-                until = datetime.now(UTC) + UNREADABLE_PAUSE
-                await webhook_claims.give_back(session, unreadable, until=until)
-        if not self._results:
-            return
-        results, self._results = self._results, []
-        try:
-            async with self._database.transaction() as session:
-                for outcome in await webhook_outcomes.note(session, results):
-                    await self._follow_up(session, outcome)
-        except BaseException:
-            self._results = results + self._results
-            raise
+    async def _note(
+        self, session: AsyncSession, results: Sequence[Outcome], unreadable: Sequence[Claim]
+    ) -> None:
+        if unreadable:
+            await webhook_claims.give_back(session, unreadable, until=_now() + UNREADABLE_PAUSE)
+        if results:
+            for outcome in await webhook_outcomes.note(session, results):
+                await self._follow_up(session, outcome)
 
     async def _follow_up(self, session: AsyncSession, outcome: Outcome) -> None:
         """Heed what a result means for its endpoint, which is locked by now."""
@@ -247,12 +259,23 @@ class WebhookSender:
         patience_ends = time.monotonic() + TOTAL_TIMEOUT
         while self._results or self._unreadable:
             try:
-                await self._note()
+                async with self._database.transaction() as session:
+                    await self._note(session, self._results, self._unreadable)
             except Exception as error:
                 faults.report("webhooks_not_noted", error)
                 if time.monotonic() > patience_ends:
                     raise
                 await asyncio.sleep(RETRY_PAUSE)
+            else:
+                return
+
+
+async def _rest(event: asyncio.Event) -> None:
+    """Until it is set, a second at most; and a moment longer, for what comes with it."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), POLL)
+        await asyncio.sleep(GATHER)
+    event.clear()
 
 
 def _now() -> datetime:

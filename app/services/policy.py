@@ -188,8 +188,8 @@ WEBHOOK_LEASE = timedelta(minutes=1)
 WEBHOOKS_AT_ONCE = 10
 WEBHOOK_DISABLED_AFTER = timedelta(days=5)
 WEBHOOK_SECRET_OVERLAP = timedelta(hours=24)
-# Rows that one transaction adds to the ledger.
-WEBHOOK_FAN_OUT_ROWS = 5_000
+# Rows that one transaction adds to the ledger; results wait for as long as it takes.
+WEBHOOK_FAN_OUT_ROWS = 1_000
 # An endpoint that was away goes on with the latest so many changes at most.
 WEBHOOK_CATCH_UP = 10_000
 WEBHOOK_REPLAY_MAX = 10_000

@@ -32,6 +32,7 @@ class Claim:
     # Tells this claim from a later one.
     leased_until: datetime
     is_failing: bool
+    last_success_at: datetime | None
     url: str
     sealed_secret: bytes = field(repr=False)
     sealed_previous_secret: bytes | None = field(repr=False)
@@ -125,8 +126,9 @@ _CLAIM = text("""
      WHERE taken.id = chosen.id AND endpoint.id = taken.endpoint_id
     RETURNING taken.id, taken.endpoint_id, taken.message_id, taken.event, taken.payload,
               taken.attempts, taken.leased_until, endpoint.failing_since IS NOT NULL AS is_failing,
-              endpoint.url, endpoint.sealed_secret, endpoint.sealed_previous_secret,
-              endpoint.previous_secret_ends_at, endpoint.sealed_signing_key
+              endpoint.last_success_at, endpoint.url, endpoint.sealed_secret,
+              endpoint.sealed_previous_secret, endpoint.previous_secret_ends_at,
+              endpoint.sealed_signing_key
 """)
 _GIVE_BACK = text("""
     UPDATE webhook_delivery AS taken

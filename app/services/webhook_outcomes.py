@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.services.webhook_claims import Claim
+
+# Nobody asks for more.
+SUCCESS_NOTED_EVERY = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,6 @@ _NOTE = text("""
                AND (made.state = 'pending' OR made.event <> 'webhook.challenge'))
     RETURNING made.id
 """)
-# The time of a success is written once a second at most: nobody asks for more.
 _NOTE_HEALTH = text("""
     UPDATE webhook_endpoint AS endpoint
        SET last_success_at = coalesce(said.succeeded, endpoint.last_success_at),
