@@ -120,7 +120,7 @@ def consent(event: str = "subscribed", **changes: Any) -> Consent:
 
 
 def webhook() -> WebhookEndpoint:
-    keys = {"sealed_secret": b"s", "sealed_signing_key": b"k"}
+    keys = {"sealed_secret": b"s", "sealed_signing_key": b"k", "public_key": "p"}
     at = {"created_at": NOON, "updated_at": NOON}
     wish: dict[str, Any] = {"url": "https://hooks.example/", "events": ["asset.created"]}
     return WebhookEndpoint(id=OWNER, account_id=OWNER, read_until=0, **wish, **keys, **at)

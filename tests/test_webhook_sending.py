@@ -713,7 +713,6 @@ async def test_receiver_without_an_answer_holds_up_nobody_else(
         if fault != "is slow":
             expected = "timed_out" if fault == "hangs" else "connection_failed"
             await has_errors(live_database, {expected})
-        assert slow.most_at_once <= 10
 
 
 async def has_errors(database: Database, expected: set[str]) -> None:

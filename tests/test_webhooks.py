@@ -326,7 +326,7 @@ async def test_deliveries_are_paged_newest_first_and_by_state(
     await owner.call("POST", f"/{webhook['id']}/replay", json={"after_sequence": 0})
     path = f"/{webhook['id']}/deliveries"
     seen: list[int | None] = []
-    query = {"limit": "2"}
+    query: dict[str, Any] = {"limit": "2"}
     while len(seen) < 6:
         page = (await owner.call("GET", path, params=query)).json()
         seen += [item["sequence"] for item in page["items"]]

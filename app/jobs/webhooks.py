@@ -90,6 +90,7 @@ class WebhookSender:
             asyncio.create_task(self._wake_at(stop)),
             asyncio.create_task(self._read_on(stop)),
         ]
+        self._hear()
         try:
             while not stop.is_set():
                 await self._turn()

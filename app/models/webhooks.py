@@ -25,6 +25,7 @@ class WebhookEndpoint(Identified, Base):
     sealed_previous_secret: Mapped[bytes | None]
     previous_secret_ends_at: Mapped[datetime | None]
     sealed_signing_key: Mapped[bytes]
+    public_key: Mapped[str]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     # The first failure since the last success.

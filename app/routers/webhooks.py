@@ -1,6 +1,6 @@
 """Webhooks: being told of changes instead of asking. The change feed stays the truth."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
@@ -36,7 +36,7 @@ from app.services.idempotency import (
 from app.services.reauthentication import ReauthenticationRequired
 from app.services.webhook_states import TooManyChallenges, WebhookNotProven, WebhookProven
 from app.services.webhook_urls import WebhookUrlRefused
-from app.services.webhooks import Asked, Shown, TooManyWebhooks
+from app.services.webhooks import Asked, TooManyWebhooks
 
 router = APIRouter(
     prefix="/v1/webhooks",
@@ -79,28 +79,25 @@ async def create_webhook(
     The answer shows the secret, this once. A session needs the password of the last 15 minutes.
     """
     async with transactions() as session:
-        shown = await webhooks.create(session, body.sent(), asked=asked)
+        endpoint, secret = await webhooks.create(session, body.sent(), asked=asked)
         await idempotency.remember_secret(session, 201)
-    response.headers["Location"] = f"/v1/webhooks/{shown.endpoint.id}"
-    return _with_secret(shown)
+    response.headers["Location"] = f"/v1/webhooks/{endpoint.id}"
+    return WebhookWithSecret(**_fields(endpoint), secret=secret)
 
 
 @router.get("")
-async def list_webhooks(
-    caller: WebhooksManager, session: SessionDep, deployment: DeploymentDep
-) -> WebhookList:
+async def list_webhooks(caller: WebhooksManager, session: SessionDep) -> WebhookList:
     """One's own webhooks, oldest first; there are ten at most."""
-    found = await webhooks.list_own(session, caller.account_id, keyring=deployment.keyring)
-    return WebhookList(items=[_answer(shown) for shown in found])
+    found = await webhooks.list_own(session, caller.account_id)
+    return WebhookList(items=[_answer(endpoint) for endpoint in found])
 
 
 @router.get("/{webhook_id}", responses=refusals(NotFound))
 async def get_webhook(
-    webhook_id: UUID, caller: WebhooksManager, session: SessionDep, deployment: DeploymentDep
+    webhook_id: UUID, caller: WebhooksManager, session: SessionDep
 ) -> WebhookAnswer:
     """How a webhook is doing."""
-    keyring = deployment.keyring
-    return _answer(await webhooks.get_own(session, webhook_id, caller.account_id, keyring=keyring))
+    return _answer(await webhooks.find_own(session, webhook_id, caller.account_id))
 
 
 @router.patch(
@@ -149,26 +146,20 @@ async def rotate_webhook_secret(
 ) -> WebhookWithSecret:
     """Give it a new secret, shown this once. For 24 hours the one before signs as well."""
     async with transactions() as session:
-        shown = await webhooks.rotate_secret(session, webhook_id, asked=asked)
+        endpoint, secret = await webhooks.rotate_secret(session, webhook_id, asked=asked)
         await idempotency.remember_secret(session, 200)
-    return _with_secret(shown)
+    return WebhookWithSecret(**_fields(endpoint), secret=secret)
 
 
-def _answer(shown: Shown) -> WebhookAnswer:
-    return WebhookAnswer.model_validate(_fields(shown))
+def _answer(endpoint: Any) -> WebhookAnswer:
+    return WebhookAnswer(**_fields(endpoint))
 
 
-def _with_secret(shown: Shown) -> WebhookWithSecret:
-    return WebhookWithSecret.model_validate({**_fields(shown), "secret": shown.secret})
-
-
-def _fields(shown: Shown) -> dict[str, object]:
-    endpoint = shown.endpoint
-    names = WebhookAnswer.model_fields.keys() - {"public_key", "missed"}
+def _fields(endpoint: Any) -> dict[str, Any]:
     missed = None
     if endpoint.missed_after is not None and endpoint.missed_until is not None:
         missed = MissedChanges(
             after_sequence=endpoint.missed_after, until_sequence=endpoint.missed_until
         )
-    fields = {name: getattr(endpoint, name) for name in names}
-    return {**fields, "public_key": shown.public_key, "missed": missed}
+    names = WebhookAnswer.model_fields.keys() - {"missed"}
+    return {**{name: getattr(endpoint, name) for name in names}, "missed": missed}

@@ -65,9 +65,7 @@ class WebhookAnswer(Answer):
     # `failing`, after five days without a success, or `gone`, after a 410.
     disabled_reason: Literal["failing", "gone"] | None
     # For signatures of the kind v1a.
-    public_key: str = Field(
-        examples=["whpk_MCowBQYDK2VwAyEA5d3qkPVOxiUDnXDpMhQmKBnMnTnkNFGvVyXAEqk="]
-    )
+    public_key: str = Field(examples=["whpk_5d3qkPVOxiUDnXDpMhQmKBnMnTnkNFGvVyXAEqkQ1nY="])
     previous_secret_ends_at: datetime | None
     created_at: datetime
     updated_at: datetime

@@ -12,14 +12,10 @@ def new_secret(keyring: Keyring) -> tuple[str, bytes]:
     return secret_text(secret), keyring.seal(_PURPOSE, secret)
 
 
-def new_signing_key(keyring: Keyring) -> bytes:
-    """An Ed25519 key as it is kept."""
-    return keyring.seal(_PURPOSE, new_key())
-
-
-def public_key(sealed_signing_key: bytes, keyring: Keyring) -> str:
-    """What receivers verify the signatures of an endpoint's key by."""
-    return public_key_text(keyring.unseal(_PURPOSE, sealed_signing_key))
+def new_signing_key(keyring: Keyring) -> tuple[str, bytes]:
+    """The public half of an Ed25519 key, and the other as it is kept."""
+    seed = new_key()
+    return public_key_text(seed), keyring.seal(_PURPOSE, seed)
 
 
 def open_signer(

@@ -1,7 +1,7 @@
 """Webhook endpoints: what an account wants to be told, where, and signed by which keys."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,6 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.crypto import Keyring
 from app.errors import AppError, NotFound
 from app.models import WebhookEndpoint
 from app.services import (
@@ -45,17 +44,10 @@ class Asked:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An endpoint with what its receiver verifies by; the secret only where it was just made."""
-
-    endpoint: WebhookEndpoint
-    public_key: str
-    secret: str | None = field(default=None, repr=False)
-
-
-async def create(session: AsyncSession, sent: Mapping[str, Any], *, asked: Asked) -> Shown:
-    """Make an endpoint and send it its challenge."""
+async def create(
+    session: AsyncSession, sent: Mapping[str, Any], *, asked: Asked
+) -> tuple[WebhookEndpoint, str]:
+    """Make an endpoint and send it its challenge; with the secret, which is shown once."""
     url = webhook_urls.checked(sent["url"], loopback=asked.loopback)
     await reauthentication.require_recent_password(session, asked.caller, now=asked.now)
     account = await reauthentication.own_account(session, asked.caller.account_id)
@@ -65,13 +57,15 @@ async def create(session: AsyncSession, sent: Mapping[str, Any], *, asked: Asked
         raise TooManyWebhooks
     keyring = asked.deployment.keyring
     secret, sealed_secret = webhook_secrets.new_secret(keyring)
+    public_key, sealed_signing_key = webhook_secrets.new_signing_key(keyring)
     endpoint = WebhookEndpoint(
         account_id=account.id,
         url=url,
         description=sent.get("description"),
         events=sent["events"],
         sealed_secret=sealed_secret,
-        sealed_signing_key=webhook_secrets.new_signing_key(keyring),
+        sealed_signing_key=sealed_signing_key,
+        public_key=public_key,
         read_until=await changes.head(session),
         created_at=asked.now,
         updated_at=asked.now,
@@ -81,20 +75,13 @@ async def create(session: AsyncSession, sent: Mapping[str, Any], *, asked: Asked
     await _record("webhook.created", session, endpoint, asked)
     await _challenge(session, endpoint, asked)
     await _notify(session, endpoint, asked)
-    return _shown(endpoint, keyring, secret=secret)
+    return endpoint, secret
 
 
-async def list_own(session: AsyncSession, account_id: UUID, *, keyring: Keyring) -> Sequence[Shown]:
+async def list_own(session: AsyncSession, account_id: UUID) -> Sequence[WebhookEndpoint]:
     """Oldest first; there are few."""
     query = select(WebhookEndpoint).where(WebhookEndpoint.account_id == account_id)
-    endpoints = await session.scalars(query.order_by(WebhookEndpoint.id))
-    return [_shown(endpoint, keyring) for endpoint in endpoints]
-
-
-async def get_own(
-    session: AsyncSession, webhook_id: UUID, account_id: UUID, *, keyring: Keyring
-) -> Shown:
-    return _shown(await find_own(session, webhook_id, account_id), keyring)
+    return (await session.scalars(query.order_by(WebhookEndpoint.id))).all()
 
 
 async def find_own(
@@ -114,7 +101,7 @@ async def find_own(
 
 async def change(
     session: AsyncSession, webhook_id: UUID, sent: Mapping[str, Any], *, asked: Asked
-) -> Shown:
+) -> WebhookEndpoint:
     """Apply a merge patch (RFC 7396). A new URL has to be proven as the first one had."""
     if "url" in sent:
         # Before the endpoint, as who erases the account does; a mail will refer to it.
@@ -134,7 +121,7 @@ async def change(
         await _go_to(session, endpoint, wanted, asked)
     endpoint.updated_at = asked.now
     await _record("webhook.changed", session, endpoint, asked, fields=sorted(sent))
-    return _shown(endpoint, asked.deployment.keyring)
+    return endpoint
 
 
 async def delete(session: AsyncSession, webhook_id: UUID, *, asked: Asked) -> None:
@@ -144,16 +131,18 @@ async def delete(session: AsyncSession, webhook_id: UUID, *, asked: Asked) -> No
     await session.delete(endpoint)
 
 
-async def challenge(session: AsyncSession, webhook_id: UUID, *, asked: Asked) -> Shown:
+async def challenge(session: AsyncSession, webhook_id: UUID, *, asked: Asked) -> WebhookEndpoint:
     """Send another challenge; one that still waits for its answer counts no more."""
     endpoint = await find_own(session, webhook_id, asked.caller.account_id, lock=True)
     if endpoint.state in {"active", "paused"}:
         raise WebhookProven
     await _challenge(session, endpoint, asked)
-    return _shown(endpoint, asked.deployment.keyring)
+    return endpoint
 
 
-async def rotate_secret(session: AsyncSession, webhook_id: UUID, *, asked: Asked) -> Shown:
+async def rotate_secret(
+    session: AsyncSession, webhook_id: UUID, *, asked: Asked
+) -> tuple[WebhookEndpoint, str]:
     """Give a new secret; for a day, messages are signed by the one before as well."""
     endpoint = await find_own(session, webhook_id, asked.caller.account_id, lock=True)
     secret, sealed = webhook_secrets.new_secret(asked.deployment.keyring)
@@ -162,7 +151,7 @@ async def rotate_secret(session: AsyncSession, webhook_id: UUID, *, asked: Asked
     endpoint.sealed_secret = sealed
     endpoint.updated_at = asked.now
     await _record("webhook.secret_rotated", session, endpoint, asked)
-    return _shown(endpoint, asked.deployment.keyring, secret=secret)
+    return endpoint, secret
 
 
 async def enqueue(
@@ -234,7 +223,3 @@ async def _record(
     await webhook_states.record(
         session, action, endpoint, client=asked.client, now=asked.now, details=details
     )
-
-
-def _shown(endpoint: WebhookEndpoint, keyring: Keyring, *, secret: str | None = None) -> Shown:
-    return Shown(endpoint, webhook_secrets.public_key(endpoint.sealed_signing_key, keyring), secret)

@@ -148,14 +148,14 @@ async def _add_endpoints(
             )
         await connection.execute(
             "INSERT INTO webhook_endpoint (id, account_id, url, events, state, sealed_secret,"
-            " sealed_signing_key, created_at, updated_at, read_until)"
-            " VALUES ($1, $2, $3, $4, 'active', $5, $6, $7, $7, $8)",
+            " sealed_signing_key, public_key, created_at, updated_at, read_until)"
+            " VALUES ($1, $2, $3, $4, 'active', $5, $6, '', $7, $7, $8)",
             uuid7(),
             account_id,
             f"http://127.0.0.1:{port}/hooks/{number}",
             EVENTS,
             webhook_secrets.new_secret(keyring)[1],
-            webhook_secrets.new_signing_key(keyring),
+            webhook_secrets.new_signing_key(keyring)[1],
             now,
             head,
         )

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("sealed_previous_secret", sa.LargeBinary(), nullable=True),
         sa.Column("previous_secret_ends_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sealed_signing_key", sa.LargeBinary(), nullable=False),
+        sa.Column("public_key", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
