@@ -23,14 +23,19 @@ from app.formats.addresses import Addresses
 from app.http.client_address import client_network
 from app.http.conditional import check_if_match
 from app.http.cookies import DEVICE_COOKIE
+from app.http.key_gate import KeyGate
+from app.http.keyed_requests import KEY
 from app.http.page_cache import FILLING
 from app.http.pager import Pager
 from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
-from app.services import auth, derived_files
+from app.http.shown_keys import shown_token
+from app.models import Account
+from app.services import auth, derived_files, reauthentication
 from app.services.asset_versions import VersionCheck
-from app.services.auth import Caller
+from app.services.auth import Caller, InsufficientScope, LoggedIn
 from app.services.context import Client, Deployment, Editor, Newsroom
 from app.services.derived_files import DeskView
+from app.services.key_records import KeyCaller
 from app.services.languages import LOCALES
 from app.settings import Settings
 
@@ -78,6 +83,10 @@ async def get_access_tokens(request: Request) -> AccessTokens:
     return cast("AccessTokens", request.app.state.access_tokens)
 
 
+async def get_key_gate(request: Request) -> KeyGate:
+    return cast("KeyGate", request.app.state.keys)
+
+
 async def get_storage(request: Request) -> Storage:
     return cast("Storage", request.app.state.storage)
 
@@ -105,6 +114,7 @@ SettingsDep = Annotated[Settings, Depends(get_settings)]
 DeploymentDep = Annotated[Deployment, Depends(get_deployment)]
 HasherDep = Annotated[PasswordHasher, Depends(get_hasher)]
 AccessTokensDep = Annotated[AccessTokens, Depends(get_access_tokens)]
+KeyGateDep = Annotated[KeyGate, Depends(get_key_gate)]
 StorageDep = Annotated[Storage, Depends(get_storage)]
 UploadStoreDep = Annotated[UploadStore, Depends(get_upload_store)]
 AddressesDep = Annotated[Addresses, Depends(get_addresses)]
@@ -143,33 +153,68 @@ async def get_client(request: Request) -> Client:
 
 
 CurrentClient = Annotated[Client, Depends(get_client)]
+# The account as it was, if the password was given and right (reauthentication.proven_account).
+Proof = Callable[[str | None], Awaitable[Account | None]]
 
 
-async def get_account(request: Request, now: Now) -> Caller:
-    """The account that sends `Authorization: Bearer`; its session is checked at every request.
+_CALLER = "caller"
+
+
+async def get_caller(request: Request, now: Now) -> Caller:
+    """Whoever sends `Authorization: Bearer`: a session, looked up at every request, or a key.
 
     On the way of every request, so it asks the application itself: each dependency of its own
-    would cost as much as the token's check.
+    would cost as much as the token's check. Several of a request's dependencies may ask; at
+    another time, such as that of a long answer, the answer is looked up again.
     """
-    state = request.app.state
+    state = request.scope.setdefault("state", {})
+    asked_at, caller = state.get(_CALLER, (None, None))
+    if asked_at != now:
+        if KEY not in state:
+            caller = await _logged_in(request, now)
+        elif asked_at is None:  # just looked up, before routing
+            caller = state[KEY]
+        else:
+            caller = await request.app.state.keys.identify(shown_token(request.scope) or "")
+        state[_CALLER] = (now, caller)
+    return cast("Caller", caller)
+
+
+async def _logged_in(request: Request, now: datetime) -> LoggedIn:
     headers = request.headers.getlist("authorization")
     if not headers:
         raise LoginRequired
     scheme, _, token = headers[0].partition(" ")
     if len(headers) > 1 or scheme.lower() != "bearer":
         raise InvalidToken
+    state = request.app.state
     claims = state.access_tokens.verify(token, now=now)
     return await auth.authenticate(state.database.reader, claims, now=now)
 
 
-CurrentAccount = Annotated[Caller, Depends(get_account)]
+# Also a key without any particular scope.
+AnyCaller = Annotated[Caller, Depends(get_caller)]
 
 
-def allowed(_scope: str) -> Callable[[Request, datetime], Awaitable[Caller]]:
+async def get_account(request: Request, now: Now) -> LoggedIn:
+    """The account that is logged in: what concerns it is done by people and never by a key."""
+    caller = await get_caller(request, now)
+    if not isinstance(caller, LoggedIn):
+        raise InsufficientScope("account")
+    return caller
+
+
+CurrentAccount = Annotated[LoggedIn, Depends(get_account)]
+
+
+def allowed(scope: str) -> Callable[[Request, datetime], Awaitable[Caller]]:
     """Who asks where scopes count; a logged-in account has all that it could give to a key."""
 
     async def get_allowed(request: Request, now: Now) -> Caller:
-        return await get_account(request, now)
+        caller = await get_caller(request, now)
+        if scope not in caller.scopes:
+            raise InsufficientScope(scope)
+        return caller
 
     return get_allowed
 
@@ -180,21 +225,63 @@ ChangesReader = Annotated[Caller, Depends(allowed("changes:read"))]
 WebhooksManager = Annotated[Caller, Depends(allowed("webhooks:manage"))]
 
 
+async def check_public_reader(request: Request) -> None:
+    """What anybody may read, a key may read that is meant for reading."""
+    key: KeyCaller | None = request.scope.get("state", {}).get(KEY)
+    if key is not None and "assets:read" not in key.scopes:
+        raise InsufficientScope("assets:read")
+
+
+PUBLIC_READ = Depends(check_public_reader)
+
+
 async def get_optional_caller(request: Request, now: Now) -> Caller | None:
     """Who asks, where anybody may; a token that is sent must be a good one."""
-    return await get_account(request, now) if "authorization" in request.headers else None
+    if "authorization" not in request.headers:
+        return None
+    await check_public_reader(request)
+    return await get_caller(request, now)
 
 
 OptionalCaller = Annotated[Caller | None, Depends(get_optional_caller)]
 
 
-async def get_editor(caller: CurrentAccount) -> Caller:
+async def get_proof(
+    caller: CurrentAccount,
+    transactions: Transactions,
+    hasher: HasherDep,
+    client: CurrentClient,
+    deployment: DeploymentDep,
+    now: Now,
+) -> Proof:
+    """Checks a password that came with a request which needs a recent proof of it."""
+
+    async def check(password: str | None) -> Account | None:
+        if password is None:
+            return None
+        return await reauthentication.check_password(
+            transactions,
+            hasher,
+            account_id=caller.account_id,
+            password=password,
+            client=client,
+            deployment=deployment,
+            now=now,
+        )
+
+    return check
+
+
+ProofDep = Annotated[Proof, Depends(get_proof)]
+
+
+async def get_editor(caller: CurrentAccount) -> LoggedIn:
     if not caller.is_editor:
         raise Forbidden
     return caller
 
 
-CurrentEditor = Annotated[Caller, Depends(get_editor)]
+CurrentEditor = Annotated[LoggedIn, Depends(get_editor)]
 
 
 async def get_acting_editor(caller: CurrentEditor, client: CurrentClient) -> Editor:
@@ -204,13 +291,13 @@ async def get_acting_editor(caller: CurrentEditor, client: CurrentClient) -> Edi
 ActingEditor = Annotated[Editor, Depends(get_acting_editor)]
 
 
-async def get_admin(caller: CurrentAccount) -> Caller:
+async def get_admin(caller: CurrentAccount) -> LoggedIn:
     if caller.role != "admin":
         raise Forbidden
     return caller
 
 
-CurrentAdmin = Annotated[Caller, Depends(get_admin)]
+CurrentAdmin = Annotated[LoggedIn, Depends(get_admin)]
 
 
 async def get_version_check(request: Request) -> VersionCheck:

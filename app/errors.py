@@ -253,6 +253,11 @@ def _sqlstate(error: BaseException) -> str:
 _OUTAGE_CLASSES = ("08", "53", "57", "58", "40", "55")
 
 
+def is_outage(error: Exception) -> bool:
+    """Whether the database is away, and not the request or our own code to blame."""
+    return _is_outage(error, _sqlstate(error))
+
+
 def _is_outage(error: Exception, sqlstate: str) -> bool:
     """Tell a fault of the database from a fault of ours; asyncpg raises some bare."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:

@@ -18,6 +18,7 @@ from app.db import Database, open_connection
 from app.http.body_limits import BodyLimit
 from app.http.counters import open_counters
 from app.http.head import HeadMiddleware
+from app.http.key_gate import KeyGate
 from app.http.openapi import install_openapi, operation_id
 from app.http.page_store import PageStore
 from app.http.stack import StackOptions, middleware_stack
@@ -27,6 +28,7 @@ from app.migrate import head_revision
 from app.routers import (
     account,
     accounts,
+    api_keys,
     asset_editing,
     asset_formats,
     asset_lists,
@@ -50,19 +52,22 @@ from app.routers import (
     newsletter_archive,
     newsletter_links,
     newsletter_topics,
+    oauth,
     oembed,
     pages,
+    reauthentication,
     renditions,
     sessions,
     sitemaps,
     subscribers,
     uploads,
+    usage,
     verification_codes,
     webhook_deliveries,
     webhooks,
     well_known,
 )
-from app.services import catalogue_events, policy, signing_keys
+from app.services import catalogue_events, key_events, policy, signing_keys
 from app.services.context import Deployment
 from app.services.uploads import RunningUploads
 from app.settings import Settings, SettingsError
@@ -79,6 +84,7 @@ SUBSCRIBERS_PATH = "/v1/newsletter/subscribers"
 ROUTERS = (
     auth.router,
     sessions.router,
+    reauthentication.router,
     verification_codes.router,
     account.router,
     asset_editing.router,
@@ -107,6 +113,9 @@ ROUTERS = (
     newsletter_archive.router,
     mail_rates.router,
     inbound_mail.router,
+    api_keys.router,
+    oauth.router,
+    usage.router,
     audit_events.router,
     webhooks.router,
     webhook_deliveries.router,
@@ -138,6 +147,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.counters = options.counters
     app.state.pages = options.pages
+    app.state.keys = options.keys
     app.state.running_uploads = RunningUploads()
     for router in ROUTERS:
         app.include_router(router)
@@ -152,6 +162,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _stack_options(settings: Settings) -> StackOptions:
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    counters = open_counters(redis_url) if settings.rate_limits == "on" else None
     return StackOptions(
         trusted_proxies=settings.trusted_proxies,
         allowed_hosts=settings.allowed_hosts,
@@ -159,7 +170,8 @@ def _stack_options(settings: Settings) -> StackOptions:
         is_public=_is_shown_by_players,
         body_limit_for=partial(_body_limit, policy.largest_upload(settings.max_upload_bytes)),
         has_no_deadline=_may_take_long,
-        counters=open_counters(redis_url) if settings.rate_limits == "on" else None,
+        counters=counters,
+        keys=KeyGate(counters),
         pages=PageStore(),
     )
 
@@ -170,8 +182,8 @@ def _body_limit(largest_upload: int, path: str) -> BodyLimit | None:
         return BodyLimit(max_bytes=policy.CAPTION_MAX_BYTES)
     if path == SUBSCRIBERS_PATH:
         return BodyLimit(max_bytes=policy.IMPORT_MAX_BYTES, stall=LONGEST_PAUSE, total=None)
-    if path.startswith("/v1/newsletter/unsubscribe/"):
-        return BodyLimit(max_bytes=policy.ONE_CLICK_MAX_BYTES)
+    if path.startswith(("/v1/newsletter/unsubscribe/", "/oauth/")):
+        return BodyLimit(max_bytes=policy.FORM_MAX_BYTES)
     if path == "/v1/mail/inbound":
         return BodyLimit(max_bytes=policy.INBOUND_MAIL_MAX_BYTES)
     if is_upload(path):
@@ -210,10 +222,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.deployment = make_deployment(settings, keyring)
     app.state.hasher = PasswordHasher(keyring)
     app.state.access_tokens = AccessTokens(issuer=settings.base_url, audience=settings.base_url)
+    app.state.keys.open(database, app.state.access_tokens)
     app.state.storage = open_storage(storage_url, default_folder=settings.data_dir / "objects")
     app.state.expected_revision = head_revision()
     await _load_signing_keys(app)
     direct_url = settings.database_direct_url or settings.database_url
+    stopping = asyncio.Event()
+    usage_kept = asyncio.create_task(app.state.keys.keep_usage(database, stopping))
     background = [
         asyncio.create_task(_keep_signing_keys_fresh(app)),
         asyncio.create_task(_page_listener(app, direct_url).run()),
@@ -223,6 +238,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        stopping.set()
+        await usage_kept
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
@@ -244,13 +261,19 @@ def make_deployment(settings: Settings, keyring: Keyring) -> Deployment:
 
 
 def _page_listener(app: FastAPI, url: str) -> Listener:
-    """Let the kept pages hear of every change: of our own at once, of others by NOTIFY."""
+    """Let kept pages and keys hear of every change: of our own at once, of others by NOTIFY.
+
+    Only the pages depend on hearing all: what is known of a key is never old.
+    """
     pages: PageStore = app.state.pages
 
     def hear(payload: str) -> None:
         pages.drop(catalogue_events.changed_names(payload))
 
-    app.state.database.hearers = hearers = {catalogue_events.CHANNEL: hear}
+    app.state.database.hearers = hearers = {
+        catalogue_events.CHANNEL: hear,
+        key_events.CHANNEL: app.state.keys.hear,
+    }
     connect = partial(open_connection, url)
     return Listener(connect, hearers, vouch=pages.vouch, distrust=pages.distrust)
 

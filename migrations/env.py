@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from typing import Any
 
 import asyncpg
@@ -13,6 +14,7 @@ from app.models import Base
 
 # Any number; the same in every program that migrates this database.
 ADVISORY_LOCK = 7_226_113_380
+ASK_AGAIN = 0.2  # seconds
 # A migration that can't get its lock gives up rather than queue all traffic behind it.
 LOCK_TIMEOUT = "4s"
 STATEMENT_TIMEOUT = "60s"
@@ -33,8 +35,11 @@ def run_migrations(connection: Connection) -> None:
         transaction_per_migration=True,
     )
     # Held until the connection closes, so of ten programs that start at once one migrates and the
-    # others then find nothing to do. It waits without LOCK_TIMEOUT: that is for tables.
-    connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
+    # others then find nothing to do. They ask again and again: a statement that waits has a
+    # snapshot, and whoever builds an index concurrently waits for the end of all snapshots.
+    while not connection.scalar(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")):
+        connection.commit()
+        time.sleep(ASK_AGAIN)
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
     connection.commit()

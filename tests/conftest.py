@@ -223,6 +223,8 @@ async def running_app(
     app.state.deployment = make_deployment(settings, keyring)
     app.state.hasher = hasher
     app.state.access_tokens = AccessTokens(issuer=settings.base_url, audience=settings.base_url)
+    app.state.keys.open(database, app.state.access_tokens)
+    app.state.keys.clock = lambda: clock.now
     app.state.storage = open_storage(None, default_folder=settings.data_dir / "objects")
     app.state.expected_revision = head_revision()
     app.dependency_overrides.clear()

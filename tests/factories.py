@@ -111,7 +111,13 @@ async def add_file(
     key = content_key(digest)
     if await session.get(StoredObject, key) is None:
         session.add(
-            StoredObject(key=key, size_bytes=len(contents), sha256=digest, created_at=created_at)
+            StoredObject(
+                key=key,
+                size_bytes=len(contents),
+                sha256=digest,
+                created_at=created_at,
+                claimed_at=created_at,
+            )
         )
         await session.flush()
     rendition = Rendition(

@@ -34,7 +34,7 @@ TABLES = (
     "newsletter_edition, newsletter_delivery, newsletter_rate, newsletter_digest"
 )
 # Seconds instead of minutes.
-LIMITS = SmtpLimits(connect=2, command=2, send=4)
+LIMITS = SmtpLimits(connect=2, command=2, contents=2, send=4)
 
 
 async def add_subscribers(

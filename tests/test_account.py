@@ -3,8 +3,9 @@
 import base64
 import json
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -15,12 +16,16 @@ from app.crypto import Keyring
 from app.db import Database
 from app.models import (
     Account,
+    ApiKey,
+    ApiKeySecret,
+    ApiKeyUsage,
     AuditEvent,
     Base,
     Delivery,
     Download,
     Edition,
     OutboxMail,
+    RevokedToken,
     Signup,
     Subscriber,
     Upload,
@@ -396,6 +401,9 @@ async def test_right_password_before_something_grave_is_no_failure(
 # makes the test below fail until it is here, and so in the document.
 EXPORTED_AS = {
     "account": "account",
+    "api_key": "api_keys",
+    "api_key_secret": "api_key_hints",
+    "api_key_usage": "api_key_usage",
     "audit_event": "audit_events",
     "asset": "assets",
     "asset_version": "asset_versions",
@@ -412,6 +420,7 @@ EXPORTED_AS = {
     "newsletter_subscriber": "newsletter_subscriptions",
     "newsletter_suppression": "newsletter_suppressions",
     "rendition": "renditions",
+    "revoked_token": "revoked_tokens",
     "session": "sessions",
     "upload": "uploads",
     "verification_code": "verification_codes",
@@ -421,7 +430,7 @@ EXPORTED_AS = {
 # The names under which a column refers to a person: by the account or by the address.
 REFERENCES = {
     *("account_id", "address_hash", "subject", "actor_id", "email_key", "caller", "scope"),
-    *("email_hash", "subscriber_id"),
+    *("email_hash", "subscriber_id", "key_id"),
 }
 # The subject of a mail, and the scope of a limit, which is a domain.
 NOT_OF_PEOPLE = {"newsletter_message", "newsletter_rate"}
@@ -458,6 +467,7 @@ async def live_through(
     hooked = await client.post("/v1/webhooks", json=hook, headers=headers)
     assert hooked.status_code == 201, hooked.text
     await work_as_editor(app, UUID(session["account"]["id"]))
+    await keep_a_key(app, UUID(session["account"]["id"]), email)
     subscribed = await client.put("/v1/newsletter/subscription", json={}, headers=headers)
     assert subscribed.status_code == 200, subscribed.text
 
@@ -497,6 +507,24 @@ async def work_as_editor(app: FastAPI, account_id: UUID) -> None:
             expires_at=PUBLISHED_AT,
         )
         session.add(upload)
+
+
+async def keep_a_key(app: FastAPI, account_id: UUID, email: str) -> None:
+    """Have an API key, use it, and give one of its access tokens back."""
+    async with app.state.database.transaction() as session:
+        key = ApiKey(
+            account_id=account_id,
+            name=f"key of {email}",
+            scopes=["assets:read"],
+            created_at=PUBLISHED_AT,
+        )
+        session.add(key)
+        await session.flush()
+        of_this = {"key_id": key.id}
+        hint = {"hash": sha256(email.encode()).digest(), "hint": "x7Qd"}
+        session.add(ApiKeySecret(**of_this, **hint, created_at=PUBLISHED_AT))
+        session.add(ApiKeyUsage(**of_this, day=PUBLISHED_AT.date(), calls=1))
+        session.add(RevokedToken(**of_this, jti=uuid4(), expires_at=PUBLISHED_AT))
 
 
 async def get_mails(app: FastAPI, account_id: UUID, email: str) -> None:
@@ -565,6 +593,7 @@ async def test_export_has_every_row_about_the_person_and_of_nobody_else(
         address_hash(JANE.lower(), keyring),
         email_hash(JANE.lower(), keyring=keyring),
         *(str(each.id).encode() for each in await rows(database, Subscriber)),
+        *(str(each.id).encode() for each in await rows(database, ApiKey)),
     }
     assert places_of(traces, await everything(database)) == EXPORTED_AS.keys()
     assert document.keys() == set(EXPORTED_AS.values())

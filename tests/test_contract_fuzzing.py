@@ -113,6 +113,10 @@ async def known_paths(
     async def first_id(path: str) -> str:
         return str((await client.get(path)).json()["items"][-1]["id"])
 
+    async def key_id() -> str:
+        body = {"name": "Archive", "scopes": ["assets:read"]}
+        return str((await client.post("/v1/api-keys", json=body)).json()["id"])
+
     async def edition_id() -> str:
         edition = await client.post("/v1/newsletter/editions", json={"name": "Harbour"})
         return str(edition.json()["id"])
@@ -141,6 +145,7 @@ async def known_paths(
         "session_id": partial(first_id, "/v1/auth/sessions"),
         "edition_id": edition_id,
         "webhook_id": webhook_id,
+        "key_id": key_id,
         "token": token,
     }
     return {key: await find() for key, find in known.items() if f"{{{key}}}" in name}

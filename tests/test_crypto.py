@@ -29,6 +29,7 @@ from app.crypto import (
     base64url_decode,
     generate_signing_key,
     load_signing_key,
+    names_client,
 )
 from tests.helpers import NEW_PASSWORD, PASSWORD
 
@@ -607,3 +608,69 @@ def test_base64url_has_no_padding_and_reads_its_own() -> None:
         data = b"\xff\xfe\xfd\xfc\xfb"[:length]
         assert "=" not in base64url(data)
         assert base64url_decode(base64url(data)) == data
+
+
+# Tokens of API keys
+
+
+KEY_ID, TOKEN_ID = uuid4(), uuid4()
+
+
+def client_claims(**changes: Any) -> dict[str, Any]:
+    of_client = {"sub": str(KEY_ID), "client_id": str(KEY_ID), "sid": None, "jti": str(TOKEN_ID)}
+    return claims(**{**of_client, "scope": "assets:read changes:read", **changes})
+
+
+def test_token_of_a_key_says_whose_it_is(tokens: AccessTokens) -> None:
+    issued = tokens.issue_to_client(
+        key_id=KEY_ID, scope="assets:read", now=NOW, lifetime=timedelta(hours=1)
+    )
+    own = tokens.verify_client(issued, now=NOW)
+    assert own.key_id == KEY_ID
+    assert own.scopes == {"assets:read"}
+    made = tokens.verify_client(forge(header(), client_claims()), now=NOW)
+    assert (made.key_id, made.token_id) == (KEY_ID, TOKEN_ID)
+    assert made.scopes == {"assets:read", "changes:read"}
+    body = json.loads(base64url_decode(issued.split(".")[1]))
+    assert (body["sub"], body["client_id"], "sid" in body) == (str(KEY_ID), str(KEY_ID), False)
+
+
+@pytest.mark.parametrize("seen_before", [False, True])
+def test_neither_kind_of_token_passes_for_the_other(
+    tokens: AccessTokens, *, seen_before: bool
+) -> None:
+    of_session, of_key = issue(tokens), forge(header(), client_claims())
+    if seen_before:
+        tokens.verify(of_session, now=NOW)
+        tokens.verify_client(of_key, now=NOW)
+    assert_refused(tokens, of_key)
+    with pytest.raises(InvalidToken):
+        tokens.verify_client(of_session, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"client_id": None},
+        {"client_id": ISSUER},
+        {"client_id": "00000000-0000-7000-8000-000000000000"},
+        {"sid": "00000000-0000-7000-8000-000000000000"},
+        {"sub": "x", "client_id": "x"},
+        {"sub": None, "client_id": None},
+        {"jti": "1"},
+        {"jti": None},
+        {"scope": None},
+        {"aud": "https://other.example"},
+    ],
+    ids=str,
+)
+def test_wrong_claim_of_a_key_is_refused(tokens: AccessTokens, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidToken):
+        tokens.verify_client(forge(header(), client_claims(**wrong)), now=NOW)
+
+
+def test_token_tells_unverified_whether_it_is_of_a_key(tokens: AccessTokens) -> None:
+    assert names_client(forge(header(), client_claims(), key=STRANGERS))
+    assert not names_client(issue(tokens))
+    for text in ("", "x", "a.b.c", "a.W10.c", "é.e30.c", "a.e30.c" + "x" * 9000):
+        assert not names_client(text)

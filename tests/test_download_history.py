@@ -70,6 +70,8 @@ async def test_history_lists_own_downloads_newest_first(
         "filename": "harbour-exercise.mp4",
         "size_bytes": len(video.contents),
         "sha256": video.sha256,
+        "key_id": None,
+        "key_name": None,
     }
     assert response.headers["cache-control"] == "no-store"
 

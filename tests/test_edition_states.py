@@ -476,10 +476,27 @@ async def test_ledger_is_read_by_pages_states_and_addresses(desk: Api, database:
     assert wrong.status_code == 422
 
 
+async def test_mail_that_lost_its_worker_in_a_cancelled_edition_may_have_arrived(
+    desk: Api, database: Database, clock: Clock
+) -> None:
+    edition = await send(desk)
+    reader = await add_delivery(database, edition, "sending")
+    clock.now += timedelta(minutes=1)
+    await done(await take(desk, edition, "cancel"))
+    for minutes, state, other in ((3.9, "sending", "unknown"), (0.1, "unknown", "sending")):
+        clock.now += timedelta(minutes=minutes)
+        assert await subscribers_in(desk, edition, state=state) == [reader]
+        assert await subscribers_in(desk, edition, state=other) == []
+        found = await get_json(desk, edition, "deliveries")
+        assert [each["state"] for each in found["items"]] == [state]
+        counts = (await get_json(desk, edition, "stats"))["deliveries"]
+        assert (counts[state], counts[other]) == (1, 0)
+
+
 async def missing(database: Database, edition: Edition) -> list[str | None]:
     async with database.transaction() as session:
         found = await delivery_ledger.list_entries(
-            session, edition, state="missing", email_key=None, after=None, limit=10
+            session, edition, state="missing", email_key=None, after=None, limit=10, now=NOON
         )
     return [entry.email for entry in found]
 

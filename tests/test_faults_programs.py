@@ -21,7 +21,7 @@ from app.adapters.storage import open_storage
 from app.crypto import Keyring
 from app.db import Database
 from app.models import Account, OutboxMail
-from app.services.downloads import _ticket
+from app.services.downloads import Ticket, _ticket
 from tests.conftest import copied_database
 from tests.factories import publish_video
 from tests.folders import folder_for_postgresql
@@ -72,8 +72,8 @@ async def download_path(database: Database, keyring: Keyring, tmp_path: Path) ->
     )
     async with database.transaction() as session:
         session.add(account)
-    expires_at = now + timedelta(minutes=15)
-    return f"/v1/files/{_ticket(video.rendition_id, account.id, expires_at, keyring)}/a.mp4"
+    ticket = Ticket(video.rendition_id, account.id, None, now + timedelta(minutes=15))
+    return f"/v1/files/{_ticket(ticket, keyring)}/a.mp4"
 
 
 # SIGTERM

@@ -100,6 +100,7 @@ def test_default_policies_are_600_6000_and_60_a_minute() -> None:
         ("default", 600, 60),
         ("uploads", 6000, 60),
         ("unsubscribe", 6000, 60),
+        ("keys", 6000, 60),
         ("auth", 60, 60),
     ]
 

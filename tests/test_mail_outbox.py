@@ -271,9 +271,9 @@ async def test_unknown_outcome_is_sent_again_under_the_same_message_id(
     from app.adapters import smtp as adapter
     from app.jobs import worker
 
-    limits = adapter.SmtpLimits(command=0.2)
+    limits = {"limits": adapter.SmtpLimits(contents=0.2)}
     monkeypatch.setattr(
-        worker, "SmtpPool", lambda url, **kw: adapter.SmtpPool(url, limits=limits, **kw)
+        worker, "SmtpPool", lambda url, **given: adapter.SmtpPool(url, **given | limits)
     )
     async with ScriptedSmtp() as smtp, working(database, smtp.url):
         smtp.script("DOT", fault)

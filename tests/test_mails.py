@@ -31,6 +31,7 @@ NEWSLETTER = {
     "token": "the-token_",
     "consent_text": "Yes, please: <all> of it.",
 }
+API_KEY = {"key": "Archive <Brest> (…x7Qd)", "scopes": "assets:read, assets:download"}
 MAIL_ID = UUID("0198c0de-1111-7000-8000-000000000000")
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -42,6 +43,8 @@ def params_of(kind: str) -> dict[str, str]:
         return NEWSLETTER
     if kind.startswith("webhook_"):
         return {"host": "hooks.example.org", "reason": "failing"}
+    if kind.startswith("api_key_"):
+        return API_KEY
     return UNDO if kind == "email_changed" else {}
 
 

@@ -65,6 +65,21 @@ async def smtp() -> AsyncIterator[ScriptedSmtp]:
         yield server
 
 
+A_CLAIM = Claim(
+    edition_id=UUID(int=1),
+    edition_number=1,
+    subscriber_id=UUID(int=2),
+    variant=0,
+    to="a@b.example",
+    domain="b.example",
+    attempts=0,
+    doubts=0,
+    has_slot=False,
+    first_tried_at=None,
+    leased_until=datetime(2026, 11, 24, tzinfo=UTC),
+)
+
+
 def recipients(smtp: ScriptedSmtp) -> Counter[str]:
     return Counter(mail.recipient for mail in smtp.taken)
 
@@ -273,22 +288,9 @@ def test_refusals_of_us_pause_an_edition_and_dead_mailboxes_do_not(
     *, answer: str, pauses: bool
 ) -> None:
     now = datetime.now(UTC)
-    claim = Claim(
-        edition_id=UUID(int=1),
-        edition_number=1,
-        subscriber_id=UUID(int=2),
-        variant=0,
-        to="a@b.example",
-        domain="b.example",
-        attempts=0,
-        doubts=0,
-        has_slot=False,
-        first_tried_at=None,
-        leased_until=now,
-    )
     _, code, status, *_ = answer.split()
-    refused = delivery_outcomes.refused(claim, answer, code=int(code), status=status, now=now)
-    taken = delivery_outcomes.taken(claim, "250 ok", now=now)
+    refused = delivery_outcomes.refused(A_CLAIM, answer, code=int(code), status=status, now=now)
+    taken = delivery_outcomes.taken(A_CLAIM, "250 ok", now=now)
     watch = delivery_outcomes.RefusalWatch()
     reasons = [watch.note(each) for each in [refused, taken] * 24 + [taken, refused]]
     assert [bool(reason) for reason in reasons] == [False] * 49 + [pauses]
@@ -306,6 +308,24 @@ async def test_a_server_that_knows_no_recipient_at_all_pauses_the_edition(
     assert edition.pause_reason.startswith("recipients_refused: ")
     # At the 45th of 50, and those that were under way by then.
     assert 45 <= (await states(ledger_database, edition_id))["failed"] < 100
+    # It was the server's fault, which ends few subscriptions.
+    subscribers = Counter(each.state for each in await rows(ledger_database, Subscriber))
+    assert subscribers == {"subscribed": 191, "suppressed": 9}
+
+
+def test_refusals_are_believed_until_there_are_ten_in_a_row() -> None:
+    now = datetime.now(UTC)
+    no_such_user = delivery_outcomes.refused(
+        A_CLAIM, "550 5.1.1 no", code=550, status="5.1.1", now=now
+    )
+    taken = delivery_outcomes.taken(A_CLAIM, "250 ok", now=now)
+    waits = delivery_outcomes.given_back(A_CLAIM, now=now)
+    watch = delivery_outcomes.RefusalWatch()
+    believed = []
+    for result in [*[no_such_user] * 5, waits, *[no_such_user] * 6, taken, no_such_user]:
+        watch.note(result)
+        believed.append(watch.believes(result))
+    assert believed == [*[True] * 10, False, False, True, True]
 
 
 async def test_a_dead_mailbox_is_suppressed_and_a_full_one_is_not(
@@ -350,6 +370,27 @@ async def test_who_leaves_between_fan_out_and_sending_gets_no_mail(
         await reaches(ledger_database, edition_id, "sent")
     assert await states(ledger_database, edition_id) == {"sent": 10, "skipped": 2}
     assert len(smtp.taken) == 10
+
+
+async def test_who_leaves_after_a_mail_in_doubt_may_have_got_it(ledger_database: Database) -> None:
+    await add_subscribers(ledger_database, 3)
+    edition_id = await start_edition(ledger_database)
+    write, now = ledger_database.write, datetime.now(UTC)
+    await fan_out.write_chunk(write, edition_id, now=now)
+    lease, edition = timedelta(minutes=1), (edition_id, 1)
+    claims = await deliveries.claim(write, edition, limit=3, now=now, lease=lease)
+    # The worker of one dies while it is on the wire; the answer of another does not come.
+    cut, _, waiting = claims
+    await deliveries.write_down(write, [], [cut, waiting], now=now)
+    postponed = delivery_outcomes.postponed(
+        waiting, "DATA: cut off", code=None, status=None, now=now, is_doubtful=True
+    )
+    await deliveries.write_down(write, [postponed], [], now=now)
+    await write("UPDATE newsletter_subscriber SET state = 'unsubscribed'")
+    later = now + timedelta(minutes=5)
+    assert await deliveries.claim(write, edition, limit=3, now=later, lease=lease) == []
+    assert await states(ledger_database, edition_id) == {"unknown": 2, "skipped": 1}
+    assert {each.finished_at for each in await ledger(ledger_database, edition_id)} == {later}
 
 
 async def test_pausing_stops_the_mails_within_a_second_and_resuming_misses_nobody(
@@ -548,6 +589,36 @@ async def test_a_worker_that_slept_through_its_lease_sends_nothing_of_it(
     assert await deliveries.write_down(ledger_database.write, [], first, now=now) == set()
     marked = await deliveries.write_down(ledger_database.write, [], second, now=now)
     assert len(marked) == 3
+
+
+async def test_an_answer_that_was_late_keeps_its_mail_from_being_sent_again(
+    ledger_database: Database,
+) -> None:
+    await add_subscribers(ledger_database, 2)
+    edition_id = await start_edition(ledger_database)
+    now = datetime.now(UTC)
+    await fan_out.write_chunk(ledger_database.write, edition_id, now=now)
+    lease = timedelta(minutes=1)
+    edition = (edition_id, 1)
+    first = await deliveries.claim(ledger_database.write, edition, limit=2, now=now, lease=lease)
+    await deliveries.write_down(ledger_database.write, [], first, now=now)
+    # The database was away until after the lease, and both are claimed once more.
+    second = await deliveries.claim(
+        ledger_database.write, edition, limit=2, now=now + lease, lease=lease
+    )
+    again = {claim.subscriber_id: claim for claim in second}
+    answers = [delivery_outcomes.taken(claim, "250 ok", now=now) for claim in first]
+    refused = delivery_outcomes.postponed(
+        again[first[0].subscriber_id], "RCPT: 450 later", code=450, status=None, now=now + lease
+    )
+    marked = await deliveries.write_down(
+        ledger_database.write,
+        [answers[0], refused, answers[1]],
+        [again[first[1].subscriber_id]],
+        now=now + lease,
+    )
+    assert marked == set()
+    assert await states(ledger_database, edition_id) == {"sent": 2}
 
 
 async def killed_senders(

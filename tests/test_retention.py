@@ -14,6 +14,9 @@ from app.db import Database
 from app.jobs.retention import purge
 from app.models import (
     Account,
+    ApiKey,
+    ApiKeySecret,
+    ApiKeyUsage,
     AuditEvent,
     Base,
     Consent,
@@ -24,6 +27,7 @@ from app.models import (
     IdempotencyKey,
     LoginFailures,
     OutboxMail,
+    RevokedToken,
     Session,
     Signup,
     StoredSigningKey,
@@ -140,6 +144,11 @@ def subscriber(**changes: Any) -> Subscriber:
     return Subscriber(**{"id": OWNER, **address, "state": "subscribed", **choice, **at, **changes})
 
 
+def api_key(**changes: Any) -> ApiKey:
+    key = {"account_id": OWNER, "name": "k", "scopes": ["assets:read"], "created_at": NOON}
+    return ApiKey(**{**key, **changes})
+
+
 async def store(database: Database, *entries: Base) -> None:
     async with database.transaction() as session:
         if await session.get(Account, OWNER) is None:
@@ -178,6 +187,8 @@ async def left(database: Database, table: type[Base], now: datetime) -> int:
         (lambda: signing_key(retires_at=NOON), timedelta(0)),
         (signup, timedelta(0)),
         (consent, 1095 * DAY),
+        (lambda: api_key(revoked_at=NOON), 400 * DAY),
+        (lambda: api_key(expires_at=NOON), 400 * DAY),
     ],
     ids=[
         "pending_flow",
@@ -196,6 +207,8 @@ async def left(database: Database, table: type[Base], now: datetime) -> int:
         "retired_signing_key",
         "signup",
         "consent",
+        "revoked_api_key",
+        "expired_api_key",
     ],
 )
 async def test_row_stays_to_the_end_of_its_term_and_no_longer(
@@ -215,6 +228,41 @@ async def test_counts_of_wrong_codes_stay_for_seven_whole_days(
     midnight = datetime(2026, 11, 23, tzinfo=UTC) + days * DAY
     for now in (midnight, midnight + DAY - SECOND):
         assert await left(database, FailedCodes, now) == int(is_there)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        lambda key_id: ApiKeySecret(
+            hash=b"h", key_id=key_id, hint="x", created_at=NOON, expires_at=NOON
+        ),
+        lambda key_id: RevokedToken(jti=OWNER, key_id=key_id, expires_at=NOON),
+    ],
+    ids=["former_secret", "revoked_token"],
+)
+async def test_what_ends_before_its_key_is_kept_until_then(
+    database: Database, entry: Callable[[UUID], Base]
+) -> None:
+    key = api_key()
+    await store(database, key)
+    made = entry(key.id)
+    current = ApiKeySecret(hash=b"c", key_id=key.id, hint="x", created_at=NOON)
+    await store(database, made, current)
+    assert await left(database, type(made), NOON) == 1 + isinstance(made, ApiKeySecret)
+    assert await left(database, type(made), NOON + SECOND) == isinstance(made, ApiKeySecret)
+    assert await left(database, ApiKey, NOON + 5000 * DAY) == 1
+
+
+@pytest.mark.parametrize(("days", "is_there"), [(400, True), (401, False)])
+async def test_usage_of_keys_stays_for_four_hundred_whole_days(
+    database: Database, days: int, *, is_there: bool
+) -> None:
+    key = api_key()
+    await store(database, key)
+    await store(database, ApiKeyUsage(key_id=key.id, day=date(2026, 11, 23), calls=1))
+    midnight = datetime(2026, 11, 23, tzinfo=UTC) + days * DAY
+    for now in (midnight, midnight + DAY - SECOND):
+        assert await left(database, ApiKeyUsage, now) == int(is_there)
 
 
 async def test_evidence_is_kept_while_its_subscription_runs_and_three_years_longer(

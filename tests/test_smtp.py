@@ -21,9 +21,10 @@ from app.adapters.smtp import (
     SmtpUnavailable,
     parse_smtp_url,
 )
+from app.jobs import worker
 from tests.scripted_smtp import DROP, STALL, ScriptedSmtp, Step
 
-QUICK = SmtpLimits(connect=0.3, command=0.3, send=2, quit=0.1)
+QUICK = SmtpLimits(connect=0.3, command=0.3, contents=0.3, send=2, quit=0.1)
 SENDER = "us@media.example"
 OpenPool = Callable[..., SmtpPool]
 
@@ -274,6 +275,19 @@ async def test_one_mail_has_a_deadline_for_everything(
     # The connection with an answer under way is not used for the next mail.
     await send(pool)
     assert smtp.connections == 2
+
+
+async def test_server_may_look_at_the_contents_for_longer_than_at_a_command(
+    smtp: ScriptedSmtp, open_pool: OpenPool
+) -> None:
+    assert (SmtpLimits().command, SmtpLimits().contents) == (30, 30)
+    # Less than the deadline of the whole mail, which is 90.
+    assert worker.BULK_LIMITS.contents == 85
+    smtp.delays["DOT"] = 0.4
+    await send(open_pool(smtp.url, limits=SmtpLimits(command=0.2, contents=2)))
+    with pytest.raises(SmtpTemporary) as failure:
+        await send(open_pool(smtp.url, limits=SmtpLimits(command=2, contents=0.2)))
+    assert failure.value.outcome_unknown
 
 
 async def test_cancelled_mail_takes_its_connection_with_it(

@@ -43,6 +43,9 @@ class SmtpLimits:
 
     connect: float = 10
     command: float = 30
+    # From DATA on: servers look at the contents before they answer. What is given up then may
+    # have arrived all the same.
+    contents: float = 30
     # For one mail with everything; shorter than its lease in the outbox.
     send: float = 90
     # A connection that was idle for so long has to answer soon, or a new one is opened.
@@ -105,7 +108,7 @@ class SmtpPool:
     async def _deliver(self, delivery: Delivery) -> str:
         session = await self._begin(delivery)
         try:
-            return await session.complete(delivery)
+            return await session.complete(delivery, self._limits.contents)
         except SmtpError:
             await session.reset()
             raise

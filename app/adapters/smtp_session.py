@@ -138,7 +138,7 @@ class SmtpSession:
                 delivery.sender, options=options, encoding=delivery.encoding, timeout=patience
             )
 
-    async def complete(self, delivery: Delivery) -> str:
+    async def complete(self, delivery: Delivery, patience: float) -> str:
         """Name the recipient and send the contents; returns the server's answer."""
         delivery.step = "RCPT"
         cleared = delivery.clearance() if delivery.clearance else None
@@ -148,7 +148,7 @@ class SmtpSession:
             raise SmtpWithheld("withheld")
         delivery.step = "DATA"
         with _judged(delivery):
-            response = await self._client.data(delivery.contents())
+            response = await self._client.data(delivery.contents(), timeout=patience)
         self._is_clean = True
         self._used_at = time.monotonic()
         self.mails += 1

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,11 +51,22 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a verified access token says (RFC 9068)."""
+    """What a verified access token of a session says (RFC 9068)."""
 
     account_id: UUID
     session_id: UUID
     scope: str
+    kid: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClientClaims:
+    """What a verified token says that a client got for its API key (RFC 6749, section 4.4)."""
+
+    key_id: UUID
+    token_id: UUID
+    scopes: frozenset[str]
     kid: str
     expires_at: datetime
 
@@ -89,7 +100,7 @@ class AccessTokens:
         self._issuer = issuer
         self._audience = audience
         self._keys: dict[str, SigningKey] = {}
-        self._verified: OrderedDict[str, AccessClaims] = OrderedDict()
+        self._verified: OrderedDict[str, AccessClaims | ClientClaims] = OrderedDict()
 
     def use_keys(self, keys: Iterable[SigningKey]) -> None:
         self._keys = {key.kid: key for key in keys}
@@ -101,6 +112,18 @@ class AccessTokens:
     def issue(
         self, *, account_id: UUID, session_id: UUID, scope: str, now: datetime, lifetime: timedelta
     ) -> str:
+        """A token of a session."""
+        subject = {"sub": str(account_id), "client_id": self._audience, "sid": str(session_id)}
+        return self._sign({**subject, "scope": scope}, now=now, lifetime=lifetime)
+
+    def issue_to_client(
+        self, *, key_id: UUID, scope: str, now: datetime, lifetime: timedelta
+    ) -> str:
+        """A token of an API key, which acts for itself: the client is its own subject."""
+        subject = {"sub": str(key_id), "client_id": str(key_id)}
+        return self._sign({**subject, "scope": scope}, now=now, lifetime=lifetime)
+
+    def _sign(self, subject: Mapping[str, str], *, now: datetime, lifetime: timedelta) -> str:
         key = max(
             (key for key in self._keys.values() if key.signs_from <= now),
             key=lambda key: key.signs_from,
@@ -108,10 +131,7 @@ class AccessTokens:
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
-            "sub": str(account_id),
-            "client_id": self._audience,
-            "sid": str(session_id),
-            "scope": scope,
+            **subject,
             "iat": int(now.timestamp()),
             "exp": int((now + lifetime).timestamp()),
             "jti": str(uuid7()),
@@ -120,7 +140,20 @@ class AccessTokens:
         return jwt.encode(claims, key.private_key, algorithm=ALGORITHM, headers=headers)
 
     def verify(self, token: str, *, now: datetime) -> AccessClaims:
-        """Check a token, or raise `InvalidToken`; one seen before costs a dictionary look-up."""
+        """Check a session's token, or raise `InvalidToken`; one seen before costs a look-up."""
+        claims = self._verify(token, now)
+        if not isinstance(claims, AccessClaims):
+            raise InvalidToken
+        return claims
+
+    def verify_client(self, token: str, *, now: datetime) -> ClientClaims:
+        """The same for a token of an API key; neither kind ever passes for the other."""
+        claims = self._verify(token, now)
+        if not isinstance(claims, ClientClaims):
+            raise InvalidToken
+        return claims
+
+    def _verify(self, token: str, now: datetime) -> AccessClaims | ClientClaims:
         claims = self._verified.get(token)
         if claims is None:
             claims = self._decode(token, now)
@@ -132,7 +165,7 @@ class AccessTokens:
             raise InvalidToken
         return claims
 
-    def _decode(self, token: str, now: datetime) -> AccessClaims:
+    def _decode(self, token: str, now: datetime) -> AccessClaims | ClientClaims:
         if len(token) > MAX_TOKEN_BYTES or not _COMPACT_JWS.fullmatch(token):
             raise InvalidToken
         try:
@@ -149,13 +182,7 @@ class AccessTokens:
             )
             if claims["iat"] > (now + CLOCK_LEEWAY).timestamp():
                 raise InvalidToken
-            return AccessClaims(
-                account_id=UUID(claims["sub"]),
-                session_id=UUID(claims["sid"]),
-                scope=str(claims["scope"]),
-                kid=kid,
-                expires_at=datetime.fromtimestamp(claims["exp"], UTC),
-            )
+            return _claims(claims, kid)
         except (JWTError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise InvalidToken from None
 
@@ -167,6 +194,37 @@ class AccessTokens:
         if header["kid"] not in self._keys or _FORBIDDEN_HEADERS & header.keys():
             raise InvalidToken
         return str(header["kid"])
+
+
+def names_client(token: str) -> bool:
+    """Whether a token says that it is an API key's. Nothing is verified: it may be anybody's."""
+    if len(token) > MAX_TOKEN_BYTES or not _COMPACT_JWS.fullmatch(token):
+        return False
+    try:
+        claims = json.loads(base64url_decode(token.split(".")[1]))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(claims, dict) and "sid" not in claims
+
+
+def _claims(claims: Mapping[str, Any], kid: str) -> AccessClaims | ClientClaims:
+    """A session's token has a `sid`; a client's is its own subject, which no session's is."""
+    expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+    if "sid" in claims or claims["client_id"] != claims["sub"]:
+        return AccessClaims(
+            account_id=UUID(claims["sub"]),
+            session_id=UUID(claims["sid"]),
+            scope=str(claims["scope"]),
+            kid=kid,
+            expires_at=expires_at,
+        )
+    return ClientClaims(
+        key_id=UUID(claims["sub"]),
+        token_id=UUID(claims["jti"]),
+        scopes=frozenset(str(claims["scope"]).split()),
+        kid=kid,
+        expires_at=expires_at,
+    )
 
 
 # Requiring exp or iat would make jose compare them with its own clock.

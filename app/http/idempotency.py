@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
@@ -10,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.deps import CurrentAccount, DeploymentDep, Now, Transactions
+from app.deps import AnyCaller, DeploymentDep, Now, Transactions
 from app.services import idempotency, policy
 from app.services.context import Deployment
 from app.services.idempotency import Claim, StoredAnswer
@@ -40,7 +39,7 @@ class Idempotency:
             await idempotency.complete(session, self.claim, stored, keyring=keyring)
 
     async def remember_secret(self, session: AsyncSession, status: int) -> None:
-        """Keep that it was done, and nothing of an answer that held a secret."""
+        """Keep that it was done, where the answer holds what nobody may be shown again."""
         if self.claim is not None:
             await idempotency.complete_with_secret(session, self.claim, status)
 
@@ -53,7 +52,7 @@ KeyHeader = Annotated[
 
 async def get_idempotency(
     request: Request,
-    caller: CurrentAccount,
+    caller: AnyCaller,
     transactions: Transactions,
     deployment: DeploymentDep,
     now: Now,
@@ -64,10 +63,11 @@ async def get_idempotency(
         yield Idempotency(deployment)
         return
     claim = Claim(
-        caller=str(caller.account_id),
+        caller=idempotency.caller_name(caller.account_id, caller.key_id),
         route=f"{request.method} {request.scope['path']}",
         key=idempotency_key,
-        request_hash=sha256(await request.body()).digest(),
+        # Keyed, since a body may hold a password.
+        request_hash=deployment.keyring.digest("idempotency-request", await request.body()),
         claimed_at=now,
     )
     async with transactions() as session:

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from app import errors
 from app.crypto import InvalidToken
 from app.errors import AppError
+from app.services.auth import InsufficientScope
 
 _PROBLEM_TYPE = "application/problem+json"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
@@ -124,8 +125,12 @@ def _document(app: FastAPI, server_url: str) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             _add_common_refusals(operation)
-            if InvalidToken.code in str(operation["responses"].get("401")):
-                operation["security"] = [{_BEARER: []}]
+            refused = str(operation["responses"].get("401"))
+            if InvalidToken.code in refused:
+                # Where nobody has to log in, a token is looked at if there is one.
+                is_optional = errors.LoginRequired.code not in refused
+                operation["security"] = [*([{}] if is_optional else []), {_BEARER: []}]
+                _add_refusals(operation, refusals(InsufficientScope))
     return document
 
 
@@ -139,7 +144,12 @@ def _add_common_refusals(operation: dict[str, Any]) -> None:
         kinds.append(errors.InvalidInput)
     if "HTTPValidationError" in str(responses.get(str(HTTPStatus.UNPROCESSABLE_ENTITY))):
         del responses["422"]
-    for status, common in refusals(*dict.fromkeys(kinds)).items():
+    _add_refusals(operation, refusals(*dict.fromkeys(kinds)))
+
+
+def _add_refusals(operation: dict[str, Any], added: Responses) -> None:
+    responses: dict[str, Any] = operation["responses"]
+    for status, common in added.items():
         own = responses.setdefault(str(status), common)
         if own is not common:
             _merge(own, common)

@@ -1,4 +1,4 @@
-"""How many requests a client network may make.
+"""How many requests a client network may make, and an API key.
 
 Windows are fixed. A moving window would have to keep the time of every request, 600 per client;
 and since the window is part of the counter's key, one increment tells everything, where asking for
@@ -17,10 +17,11 @@ from zlib import crc32
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import RateLimited
+from app.errors import RateLimited, problem
 from app.http.client_address import client_network
 from app.http.counters import Counters
 from app.http.headers import RawHeaders
+from app.http.shown_keys import is_of_key
 from app.http.tus import is_upload
 
 # Probes and preflights cost nothing, and refusing them breaks more than it protects.
@@ -33,7 +34,7 @@ def _always(_: Scope) -> bool:
 
 
 def _is_ordinary(scope: Scope) -> bool:
-    return not _is_upload(scope) and not _is_one_click(scope)
+    return not _is_upload(scope) and not _is_one_click(scope) and not is_of_key(scope)
 
 
 def _is_upload(scope: Scope) -> bool:
@@ -55,7 +56,10 @@ def _is_auth(scope: Scope) -> bool:
 # Equal only to itself: it is looked up for each request, and a hash of all fields takes longer.
 @dataclass(frozen=True, slots=True, eq=False)
 class RateLimitPolicy:
-    """At most `quota` of the requests it applies to, per client network and `window` seconds."""
+    """At most `quota` of the requests it applies to, in `window` seconds.
+
+    Per client network, but for those that count API keys (http/key_gate.py).
+    """
 
     name: str
     quota: int
@@ -63,16 +67,29 @@ class RateLimitPolicy:
     applies: Callable[[Scope], bool] = _always
 
 
+ORDINARY = RateLimitPolicy("default", quota=600, window=60, applies=_is_ordinary)
+AUTH = RateLimitPolicy("auth", quota=60, window=60, applies=_is_auth)
 DEFAULT_POLICIES = (
-    RateLimitPolicy("default", quota=600, window=60, applies=_is_ordinary),
+    ORDINARY,
     RateLimitPolicy("uploads", quota=6000, window=60, applies=_is_upload),
     RateLimitPolicy("unsubscribe", quota=6000, window=60, applies=_is_one_click),
-    RateLimitPolicy("auth", quota=60, window=60, applies=_is_auth),
+    # All the programs of a broadcaster may share an address; what they show is checked only after
+    # this, and what turns out to be no good counts as `ORDINARY` too.
+    RateLimitPolicy("keys", quota=6000, window=60, applies=is_of_key),
+    AUTH,
 )
 
 
-# A policy, how often it was used, and how many seconds are left of its window.
-_Usage = tuple[RateLimitPolicy, int, int]
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How often a policy was used, and how many seconds are left of its window."""
+
+    policy: RateLimitPolicy
+    used: int
+    seconds_left: int
+
+
+_USAGES = "app.http.rate_limits"
 
 
 class RateLimiter:
@@ -89,57 +106,88 @@ class RateLimiter:
         self._policies = tuple(policies)
         self._clock = clock
 
+    @property
+    def is_off(self) -> bool:
+        return self._counters is None
+
     async def count(self, scope: Scope) -> RawHeaders:
         """The fields that tell what is left. Raises `RateLimited` past a quota.
 
         The fields are those of draft-ietf-httpapi-ratelimit-headers-09.
         """
-        if self._counters is None or _is_unlimited(scope):
+        if self._counters is None or is_unlimited(scope):
             return []
-        usages = await self._usages(scope, self._counters)
-        fields = _fields(usages)
-        if exceeded := [left for policy, used, left in usages if used > policy.quota]:
-            headers = {name.decode(): value.decode() for name, value in fields}
-            raise RateLimited(retry_after=timedelta(seconds=max(exceeded)), headers=headers)
-        return fields
+        scope[_USAGES] = []  # a shortcut may have counted already, and given up
+        policies = [policy for policy in self._policies if policy.applies(scope)]
+        await self._use(scope, self._counters, policies)
+        return fields_of(scope)
 
-    async def _usages(self, scope: Scope, counters: Counters) -> list[_Usage]:
+    async def count_also(self, scope: Scope, policy: RateLimitPolicy) -> None:
+        """Count a request under one more policy, once it is known that this must be."""
+        if self._counters is not None:
+            await self._use(scope, self._counters, [policy])
+
+    async def _use(
+        self, scope: Scope, counters: Counters, policies: Sequence[RateLimitPolicy]
+    ) -> None:
         client = scope.get("client")
         network, offset = _network_and_offset(client[0] if client else "")
-        now = self._clock()
-        usages = []
-        for policy in self._policies:
-            if policy.applies(scope):
-                window, passed = divmod(now + offset % policy.window, policy.window)
-                key = f"{policy.name}/{network}/{int(window)}"
-                count = await counters.increment(key, policy.window)
-                if count is not None:
-                    usages.append((policy, count, ceil(policy.window - passed)))
-        return usages
+        for policy in policies:
+            usage = await use(policy, network, offset, counters=counters, now=self._clock())
+            if usage is not None:
+                note_usage(scope, usage)
+        check_usages(scope)
 
 
 class RateLimitMiddleware:
-    """Counts each request, and lets its answer tell what is left."""
+    """Counts each request; its answer tells what is left, also of what inner layers note."""
 
     def __init__(self, app: ASGIApp, *, limiter: RateLimiter) -> None:
         self.app = app
         self._limiter = limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        fields = await self._limiter.count(scope) if scope["type"] == "http" else []
-        if not fields:
+        if scope["type"] != "http" or self._limiter.is_off or is_unlimited(scope):
             await self.app(scope, receive, send)
             return
 
         async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *fields]}
+                headers = [*message.get("headers", ()), *fields_of(scope)]
+                message = {**message, "headers": headers}
             await send(message)
 
+        try:
+            await self._limiter.count(scope)
+        except RateLimited as refusal:
+            await problem(scope, refusal)(scope, receive, send_with_fields)
+            return
         await self.app(scope, receive, send_with_fields)
 
 
-def _is_unlimited(scope: Scope) -> bool:
+async def use(
+    policy: RateLimitPolicy, who: str, offset: int, *, counters: Counters, now: float
+) -> Usage | None:
+    """Count one request of somebody whose windows are shifted by `offset`; None: nobody knows."""
+    window, passed = divmod(now + offset % policy.window, policy.window)
+    count = await counters.increment(f"{policy.name}/{who}/{int(window)}", policy.window)
+    return None if count is None else Usage(policy, count, ceil(policy.window - passed))
+
+
+def note_usage(scope: Scope, usage: Usage) -> None:
+    """Let the answer tell of it."""
+    scope.setdefault(_USAGES, []).append(usage)
+
+
+def check_usages(scope: Scope) -> None:
+    """Raise `RateLimited` if any quota is exceeded."""
+    exceeded = [each for each in scope.get(_USAGES, ()) if each.used > each.policy.quota]
+    if exceeded:
+        seconds = max(each.seconds_left for each in exceeded)
+        raise RateLimited(retry_after=timedelta(seconds=seconds))
+
+
+def is_unlimited(scope: Scope) -> bool:
     return scope["method"] == "OPTIONS" or scope["path"] in UNLIMITED_PATHS
 
 
@@ -150,15 +198,16 @@ def _network_and_offset(address: str) -> tuple[str, int]:
     return network, crc32(network.encode())
 
 
-def _fields(usages: Sequence[_Usage]) -> RawHeaders:
+def fields_of(scope: Scope) -> RawHeaders:
     """RateLimit (what remains, seconds left) and RateLimit-Policy (quota, window), as RFC 9651."""
+    usages: Sequence[Usage] = scope.get(_USAGES, ())
     if not usages:
         return []
     remaining = [
-        f'"{policy.name}";r={max(0, policy.quota - used)};t={seconds}'
-        for policy, used, seconds in usages
+        f'"{each.policy.name}";r={max(0, each.policy.quota - each.used)};t={each.seconds_left}'
+        for each in usages
     ]
-    quotas = _quotas(*[policy for policy, _, _ in usages])
+    quotas = _quotas(*[each.policy for each in usages])
     return [(b"ratelimit", ", ".join(remaining).encode()), (b"ratelimit-policy", quotas)]
 
 

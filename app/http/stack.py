@@ -14,6 +14,8 @@ from app.http.cors import CorsMiddleware, CorsPolicy
 from app.http.counters import Counters
 from app.http.deadline import REQUEST_DEADLINE, DeadlineMiddleware
 from app.http.error_boundary import ErrorBoundaryMiddleware
+from app.http.key_gate import KeyGate
+from app.http.keyed_requests import KeyedRequestsMiddleware
 from app.http.limits import RequestLimits, RequestLimitsMiddleware
 from app.http.page_cache import PageCacheMiddleware
 from app.http.page_store import PageStore
@@ -51,6 +53,8 @@ class StackOptions:
     has_no_deadline: Callable[[str], bool] = _no_path
     counters: Counters | None = None
     rate_limit_policies: Sequence[RateLimitPolicy] = DEFAULT_POLICIES
+    # Closed until it is given a database.
+    keys: KeyGate = field(default_factory=lambda: KeyGate(None))
     # Nothing is kept in it until somebody vouches for it.
     pages: PageStore = field(default_factory=PageStore)
 
@@ -68,11 +72,10 @@ def middleware_stack(options: StackOptions) -> list[Middleware]:
     cors = CorsPolicy(allowed_origins=options.cors_origins, is_public=options.is_public)
     limits = RequestLimits(allowed_hosts=options.allowed_hosts)
     limiter = RateLimiter(options.counters, policies=options.rate_limit_policies)
-    pages = options.pages
     return [
         Middleware(
             ShortcutMiddleware,
-            pages=pages,
+            pages=options.pages,
             rules=Rules(proxies=proxies, cors=cors, limits=limits, limiter=limiter),
         ),
         Middleware(RequestIdMiddleware),
@@ -84,7 +87,8 @@ def middleware_stack(options: StackOptions) -> list[Middleware]:
         Middleware(ErrorBoundaryMiddleware),
         Middleware(RequestLimitsMiddleware, limits=limits),
         Middleware(RateLimitMiddleware, limiter=limiter),
-        Middleware(PageCacheMiddleware, pages=pages),
+        Middleware(KeyedRequestsMiddleware, gate=options.keys),
+        Middleware(PageCacheMiddleware, pages=options.pages),
         Middleware(CompressionMiddleware),
         Middleware(
             BodyLimitsMiddleware, limit=options.body_limit, exception_for=options.body_limit_for

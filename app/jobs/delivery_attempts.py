@@ -103,7 +103,9 @@ class Courier:
     async def follow_up(self, result: Result) -> None:
         """What a result means beyond its own mail: a dead mailbox, or an edition nobody takes."""
         claim = result.claim
-        if result.state == "failed" and result.smtp_code is not None:
+        reason = self._refusals.note(result)
+        is_refused = result.state == "failed" and result.smtp_code is not None
+        if is_refused and self._refusals.believes(result):
             async with self._database.transaction() as session:
                 await bounces.refused(
                     session,
@@ -115,7 +117,7 @@ class Courier:
                     keyring=self._post.keyring,
                     now=result.at,
                 )
-        if reason := self._refusals.note(result):
+        if reason:
             await self._pause(claim, reason)
 
     async def _deliver(self, claim: Claim) -> Result:

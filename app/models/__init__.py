@@ -1,6 +1,7 @@
 """All tables, so that the metadata is complete for whoever imports this package."""
 
 from app.models.accounts import Account
+from app.models.api_keys import ApiKey, ApiKeySecret, ApiKeyUsage, RevokedToken
 from app.models.asset_search import AssetSearch, FacetCount
 from app.models.assets import Asset, AssetRelation, AssetVersion
 from app.models.audit_events import AuditEvent
@@ -36,6 +37,9 @@ from app.models.webhooks import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "Account",
+    "ApiKey",
+    "ApiKeySecret",
+    "ApiKeyUsage",
     "Asset",
     "AssetRelation",
     "AssetSearch",
@@ -63,6 +67,7 @@ __all__ = [
     "MailRate",
     "OutboxMail",
     "Rendition",
+    "RevokedToken",
     "Session",
     "Signup",
     "StoredObject",

@@ -28,6 +28,8 @@ class Session(Identified, Base):
     last_used_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    # When the password was last asked for again; until then, the log-in itself has proven it.
+    password_proven_at: Mapped[datetime | None]
 
     __table_args__ = (
         CheckConstraint("transport IN ('bearer', 'cookie')", name="transport"),

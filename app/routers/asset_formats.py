@@ -5,7 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from app.deps import AddressesDep, PublicReaderDep
+from app.crypto import InvalidToken
+from app.deps import PUBLIC_READ, AddressesDep, PublicReaderDep
 from app.errors import NotFound
 from app.formats import webvtt
 from app.formats.asset_formats import (
@@ -24,7 +25,13 @@ from app.routers.format_answer import format_answer
 from app.services import assets, caption_files
 from app.services.assets import AssetWithdrawn
 
-router = APIRouter(prefix="/v1/assets", tags=["assets"], default_response_class=Response)
+router = APIRouter(
+    prefix="/v1/assets",
+    tags=["assets"],
+    default_response_class=Response,
+    dependencies=[PUBLIC_READ],
+    responses=refusals(InvalidToken),
+)
 
 
 Answer = Callable[[str, AssetFormat], Awaitable[Response]]

@@ -9,7 +9,15 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.crypto import InvalidToken
-from app.deps import DeploymentDep, DeskViewDep, Now, PublicReaderDep, Transactions, get_account
+from app.deps import (
+    PUBLIC_READ,
+    DeploymentDep,
+    DeskViewDep,
+    Now,
+    PublicReaderDep,
+    Transactions,
+    get_account,
+)
 from app.errors import Forbidden, InvalidInput, LoginRequired
 from app.http.openapi import refusals
 from app.http.pager import Pager
@@ -24,7 +32,7 @@ from app.services.derived_files import DeskView
 from app.services.policy import COUNTED_HITS
 from app.services.search_reading import QueryTooLong
 
-router = APIRouter(prefix="/v1/assets", tags=["assets"])
+router = APIRouter(prefix="/v1/assets", tags=["assets"], dependencies=[PUBLIC_READ])
 
 _FILTERS = tuple(AssetFilterQuery.model_fields)
 # What the desk's lists take; whoever asks for more would believe to have got it.

@@ -6,7 +6,14 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.crypto import InvalidToken
-from app.deps import AddressesDep, DeskViewDep, OptionalCaller, PublicReaderDep, Transactions
+from app.deps import (
+    PUBLIC_READ,
+    AddressesDep,
+    DeskViewDep,
+    OptionalCaller,
+    PublicReaderDep,
+    Transactions,
+)
 from app.errors import NotFound
 from app.http import conditional
 from app.http.accept import NotAcceptable
@@ -17,7 +24,12 @@ from app.schemas.assets import AssetAnswer, EditorAsset, RelatedList
 from app.services import assets
 from app.services.assets import AssetWithdrawn, Document
 
-router = APIRouter(prefix="/v1/assets", tags=["assets"])
+router = APIRouter(
+    prefix="/v1/assets",
+    tags=["assets"],
+    dependencies=[PUBLIC_READ],
+    responses=refusals(InvalidToken),
+)
 
 Reference = Annotated[str, Path(max_length=200, description="The asset's id or slug")]
 

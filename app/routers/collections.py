@@ -5,7 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.crypto import InvalidToken
-from app.deps import ActingEditor, Now, PageDep, SessionDep, Transactions, VersionCheckDep
+from app.deps import (
+    PUBLIC_READ,
+    ActingEditor,
+    Now,
+    PageDep,
+    SessionDep,
+    Transactions,
+    VersionCheckDep,
+)
 from app.errors import Forbidden, LoginRequired, NotFound, PreconditionFailed
 from app.http import conditional
 from app.http.conditional import PreconditionRequired
@@ -26,7 +34,13 @@ from app.services.asset_editing import AssetPublished
 from app.services.collections import Counted, SlugTaken, Sort
 from app.services.idempotency import IdempotencyKeyReused, IdempotencyKeyRunning
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=StrictJsonRoute)
+router = APIRouter(
+    prefix="/v1/collections",
+    tags=["collections"],
+    route_class=StrictJsonRoute,
+    dependencies=[PUBLIC_READ],
+    responses=refusals(InvalidToken),
+)
 
 Reference = Annotated[str, Path(max_length=200, description="The collection's id or slug")]
 AssetReference = Annotated[str, Path(max_length=200, description="The asset's id or slug")]

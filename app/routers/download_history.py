@@ -43,5 +43,5 @@ async def list_own_downloads(
 async def count_downloads(
     reference: Reference, _: CurrentEditor, reader: ReaderDep, now: Now
 ) -> DownloadCounts:
-    """How often an asset was downloaded: each account, rendition and UTC day counts once."""
+    """How often an asset was downloaded: each account or key, rendition and UTC day counts once."""
     return DownloadCounts.model_validate(await download_history.count(reader, reference, now=now))

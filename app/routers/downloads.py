@@ -12,8 +12,8 @@ from fastapi.responses import RedirectResponse
 from app.adapters.storage import Storage, StorageError
 from app.crypto import InvalidToken
 from app.deps import (
-    CurrentAccount,
     DeploymentDep,
+    Downloader,
     Now,
     ReaderDep,
     SettingsDep,
@@ -53,7 +53,7 @@ REFUSALS = (LoginRequired, InvalidToken, NotFound, AssetWithdrawn, FileUnavailab
 async def create_download(
     reference: Reference,
     name: RenditionName,
-    caller: CurrentAccount,
+    caller: Downloader,
     transactions: Transactions,
     storage: StorageDep,
     settings: SettingsDep,
@@ -67,7 +67,7 @@ async def create_download(
     link = await _prepare(transactions, reference, name, caller, storage, settings, deployment, now)
     answer = DownloadAnswer.model_validate(link)
     async with transactions() as session:
-        await downloads.record(session, link, account_id=caller.account_id, now=now)
+        await downloads.record(session, link, caller=caller, now=now)
         await idempotency.remember(session, 201, answer)
     return answer
 
@@ -81,7 +81,7 @@ async def create_download(
 async def redirect_to_download(
     reference: Reference,
     name: RenditionName,
-    caller: CurrentAccount,
+    caller: Downloader,
     transactions: Transactions,
     storage: StorageDep,
     settings: SettingsDep,
@@ -91,7 +91,7 @@ async def redirect_to_download(
     """The same as a redirect, for players and curl."""
     link = await _prepare(transactions, reference, name, caller, storage, settings, deployment, now)
     async with transactions() as session:
-        await downloads.record(session, link, account_id=caller.account_id, now=now)
+        await downloads.record(session, link, caller=caller, now=now)
     return RedirectResponse(link.url, 302, headers={"Cache-Control": "no-store"})
 
 
@@ -110,7 +110,7 @@ async def _prepare(
             transactions,
             reference,
             name,
-            account_id=caller.account_id,
+            caller=caller,
             store=storage,
             base_url=settings.base_url,
             keyring=deployment.keyring,

@@ -166,6 +166,7 @@ async def list_deliveries(
     session: SessionDep,
     pager: PageDep,
     response: Response,
+    now: Now,
     state: Annotated[LedgerState | None, Query()] = None,
     email: Annotated[Email | None, Query()] = None,
 ) -> DeliveryList:
@@ -180,6 +181,7 @@ async def list_deliveries(
         email_key=parse_email(email).key if email else None,
         after=UUID(str(after[0])) if after else None,
         limit=pager.read_limit,
+        now=now,
     )
     items = [DeliveryAnswer.model_validate(entry) for entry in pager.shown(found)]
     last = [str(items[-1].subscriber_id)] if items else []

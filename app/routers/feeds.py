@@ -8,7 +8,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from app.deps import AddressesDep, DeploymentDep, PublicReaderDep
+from app.crypto import InvalidToken
+from app.deps import PUBLIC_READ, AddressesDep, DeploymentDep, PublicReaderDep
 from app.formats import atom, json_feed, mrss
 from app.formats.addresses import Addresses
 from app.formats.feed import Feed
@@ -21,7 +22,13 @@ from app.schemas.feeds import FeedQuery
 from app.services import asset_lists
 from app.services.search_reading import QueryTooLong
 
-router = APIRouter(prefix="/v1/feeds", tags=["feeds"], default_response_class=Response)
+router = APIRouter(
+    prefix="/v1/feeds",
+    tags=["feeds"],
+    default_response_class=Response,
+    dependencies=[PUBLIC_READ],
+    responses=refusals(InvalidToken),
+)
 
 
 @dataclass(frozen=True, slots=True)

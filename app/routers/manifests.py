@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from app.crypto import InvalidToken
-from app.deps import NO_STORE, CurrentAccount, PageDep, SessionDep, SettingsDep
+from app.deps import NO_STORE, Downloader, PageDep, SessionDep, SettingsDep
 from app.errors import LoginRequired, NotFound
 from app.formats import manifests as texts
 from app.formats.file_names import safe_name
@@ -46,7 +46,7 @@ Format = Annotated[
 async def get_asset_manifest(
     response: Response,
     reference: Reference,
-    _: CurrentAccount,
+    _: Downloader,
     session: SessionDep,
     settings: SettingsDep,
     pager: PageDep,
@@ -63,7 +63,7 @@ async def get_asset_manifest(
 async def get_collection_manifest(
     response: Response,
     reference: Reference,
-    _: CurrentAccount,
+    _: Downloader,
     session: SessionDep,
     settings: SettingsDep,
     pager: PageDep,

@@ -26,6 +26,9 @@ class PastDownload(Answer):
     filename: str
     size_bytes: int
     sha256: str | None
+    # Of the API key that asked, if one did.
+    key_id: UUID | None
+    key_name: str | None
 
 
 class PastDownloadList(Answer):

@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.crypto import Keyring, PasswordHasher
 from app.models import (
     Account,
+    ApiKey,
+    ApiKeySecret,
+    ApiKeyUsage,
     Asset,
     AssetVersion,
     AuditEvent,
@@ -22,6 +25,7 @@ from app.models import (
     LoginFailures,
     OutboxMail,
     Rendition,
+    RevokedToken,
     Session,
     Upload,
     VerificationCode,
@@ -31,6 +35,8 @@ from app.models import (
 from app.services import (
     account_newsletter,
     audit_events,
+    idempotency,
+    key_events,
     mail_outbox,
     newsletter_records,
     reauthentication,
@@ -43,7 +49,7 @@ from app.services.verification_flows import address_hash
 # Hashes and keys say nothing about a person and would only help whoever steals the document.
 _NOT_EXPORTED = frozenset(
     {"password_hash", "secret", "token_hash", "code_hash", "reset_token_hash", "sealed"}
-    | {"address_hash", "scope", "email_key", "counter", "request_hash", "sealed_answer"}
+    | {"hash", "address_hash", "scope", "email_key", "counter", "request_hash", "sealed_answer"}
     | {"sealed_secret", "sealed_previous_secret", "previous_secret_ends_at", "sealed_signing_key"}
 )
 
@@ -124,7 +130,8 @@ async def erase(
             session, "account_deleted", account_id=account.id, client=client, now=now
         )
         await audit_events.pseudonymise(session, account.id, keyring=deployment.keyring)
-        # Sessions, flows, codes and undo links go with it (ON DELETE CASCADE).
+        await key_events.announce(session, account.id)
+        # Sessions, flows, codes, undo links and API keys go with it (ON DELETE CASCADE).
         await session.delete(account)
 
 
@@ -132,6 +139,7 @@ def _sections(account: Account, keyring: Keyring) -> dict[str, Select[Any]]:
     account_id, hashed = account.id, address_hash(account.email_key, keyring)
     mine = VerificationFlow.account_id == account_id
     flow_ids = select(VerificationFlow.id).where(mine)
+    key_ids = select(ApiKey.id).where(ApiKey.account_id == account_id)
     return {
         "sessions": select(Session).where(Session.account_id == account_id),
         "verification_flows": select(VerificationFlow).where(mine),
@@ -141,9 +149,13 @@ def _sections(account: Account, keyring: Keyring) -> dict[str, Select[Any]]:
         "email_change_undos": select(EmailChangeUndo).where(
             EmailChangeUndo.account_id == account_id
         ),
+        "api_keys": select(ApiKey).where(ApiKey.account_id == account_id),
+        "api_key_hints": select(ApiKeySecret).where(ApiKeySecret.key_id.in_(key_ids)),
+        "api_key_usage": select(ApiKeyUsage).where(ApiKeyUsage.key_id.in_(key_ids)),
+        "revoked_tokens": select(RevokedToken).where(RevokedToken.key_id.in_(key_ids)),
         "login_failures": select(LoginFailures).where(LoginFailures.address_hash == hashed),
         "failed_codes": select(FailedCodes).where(FailedCodes.scope == hashed),
-        "idempotency_keys": select(IdempotencyKey).where(IdempotencyKey.caller == str(account_id)),
+        "idempotency_keys": select(IdempotencyKey).where(idempotency.claimed_by(account_id)),
         "mails": select(OutboxMail).where(OutboxMail.account_id == account_id),
         "audit_events": select(AuditEvent).where(AuditEvent.subject == str(account_id)),
         "asset_versions": select(AssetVersion).where(AssetVersion.account_id == account_id),
@@ -165,7 +177,7 @@ async def _forget_address(
     await session.execute(delete(VerificationFlow).where(flows))
     await session.execute(delete(LoginFailures).where(LoginFailures.address_hash == hashed))
     await session.execute(delete(FailedCodes).where(FailedCodes.scope == hashed))
-    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.caller == str(account.id)))
+    await session.execute(delete(IdempotencyKey).where(idempotency.claimed_by(account.id)))
 
 
 async def _cancel_unsent_mails(
@@ -182,7 +194,7 @@ async def _cancel_unsent_mails(
 
 async def _downloads(session: AsyncSession, account_id: UUID) -> Sequence[dict[str, Any]]:
     query = (
-        select(Download.occurred_at, Rendition.asset_id, Rendition.name)
+        select(Download.occurred_at, Rendition.asset_id, Rendition.name, Download.key_id)
         .join(Rendition, Rendition.id == Download.rendition_id)
         .where(Download.account_id == account_id)
         .order_by(Download.id)

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from app.errors import AppError, NotFound
 from app.models import Account
-from app.services import audit_events, sessions
+from app.services import audit_events, key_events, sessions
 from app.services.context import Client
 from app.services.emails import EmailAddress
 
@@ -79,6 +79,7 @@ async def change(
         account.updated_at = now
         # A new role needs new scopes, and a suspension leaves nothing open.
         await sessions.end_sessions(session, account_id, now=now)
+        await key_events.announce(session, account_id)
         await audit_events.record(
             session,
             "account_changed_by_admin",

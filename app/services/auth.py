@@ -29,6 +29,11 @@ SCOPES = {
 }
 
 
+# What an account can let an API key do; whoever is logged in may do all of it.
+KEY_SCOPES = ("assets:read", "assets:download", "changes:read", "webhooks:manage")
+ALL_KEY_SCOPES = frozenset(KEY_SCOPES)
+
+
 class InvalidCredentials(AppError):
     """An unknown address and a wrong password, all alike."""
 
@@ -45,12 +50,26 @@ class Reader(Protocol):
     async def fetchrow(self, query: str, *args: Any) -> Any: ...
 
 
+class InsufficientScope(AppError):
+    """An API key that is good, but not for this (RFC 6750, section 3.1)."""
+
+    status, code = 403, "insufficient_scope"
+    title = "An API key needs another scope for this, or may not do it at all"
+
+    def __init__(self, scope: str) -> None:
+        field = f'Bearer error="insufficient_scope", scope="{scope}"'
+        super().__init__(headers={"WWW-Authenticate": field})
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The account behind a valid access token, read in the same query that checked it."""
+    """Whoever asks: an account that is logged in, or one of its API keys (services/api_keys)."""
 
     account: Any
-    session_id: UUID
+    session_id: UUID | None
+    key_id: UUID | None
+    # Of those that a key can have.
+    scopes: frozenset[str]
 
     @property
     def account_id(self) -> UUID:
@@ -62,8 +81,15 @@ class Caller:
 
     @property
     def is_editor(self) -> bool:
-        """Admins may do what editors may."""
-        return self.role in {"editor", "admin"}
+        """Admins may do what editors may; a key of theirs may not."""
+        return self.key_id is None and self.role in {"editor", "admin"}
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn(Caller):
+    """The account behind a valid access token, read in the same query that checked it."""
+
+    session_id: UUID
 
 
 async def login(
@@ -134,23 +160,24 @@ async def open_session(
     return opened
 
 
+CALLER_COLUMNS = """account.id, account.email, account.full_name, account.organisation,
+    account.country, account.locale, account.role, account.created_at, account.updated_at"""
 # One round trip: the token's session must be live and its account not suspended, so that both
 # take effect at once and not when the token expires.
-_AUTHENTICATE = """
-    SELECT account.id, account.email, account.full_name, account.organisation, account.country,
-           account.locale, account.role, account.created_at, account.updated_at
+_AUTHENTICATE = f"""
+    SELECT {CALLER_COLUMNS}
       FROM session JOIN account ON account.id = session.account_id
      WHERE session.id = $1 AND session.account_id = $2 AND session.ended_at IS NULL
        AND session.expires_at > $3 AND account.suspended_at IS NULL
-"""
+"""  # noqa: S608  # the names of our own columns
 
 
-async def authenticate(reader: Reader, claims: AccessClaims, *, now: datetime) -> Caller:
+async def authenticate(reader: Reader, claims: AccessClaims, *, now: datetime) -> LoggedIn:
     """The caller of a request, or `InvalidToken` when the session or the account has ended."""
     row = await reader.fetchrow(_AUTHENTICATE, claims.session_id, claims.account_id, now)
     if row is None:
         raise InvalidToken
-    return Caller(row, claims.session_id)
+    return LoggedIn(row, claims.session_id, None, ALL_KEY_SCOPES)
 
 
 def device_mark(account_id: UUID, keyring: Keyring) -> str:

@@ -69,7 +69,10 @@ async def active_editions(write: Write) -> Sequence[tuple[UUID, int, bool]]:
 async def claim(
     write: Write, edition: tuple[UUID, int], *, limit: int, now: datetime, lease: timedelta
 ) -> Sequence[Claim]:
-    """Take deliveries that are due. Of those who left meanwhile, the ledger says so at once."""
+    """Take deliveries that are due. Of those who left meanwhile, the ledger says so at once.
+
+    They were skipped, unless their mail has left in doubt before, and so may have arrived.
+    """
     edition_id, number = edition
     until = now + lease
     rows = await write(_CLAIM, edition_id, now, limit, until, MOST_CRASHES)
@@ -98,8 +101,9 @@ async def write_down(
     """Conclude some deliveries and mark others as `sending`, in one commit.
 
     Returns the edition and subscriber of the marked ones. Not marked is what must not be sent any
-    more: its edition was paused, its subscriber left, or its lease ended.
+    more: its edition was paused, its subscriber left, its lease ended, or it has been taken.
     """
+    results, marks = _without_taken(results, marks)
     rows = await write(
         _WRITE_DOWN,
         [result.claim.edition_id for result in results],
@@ -120,6 +124,25 @@ async def write_down(
         now,
     )
     return {(row["edition_id"], row["subscriber_id"]) for row in rows}
+
+
+def _without_taken(
+    results: Sequence[Result], marks: Sequence[Claim]
+) -> tuple[list[Result], list[Claim]]:
+    """Leave out whatever else is to be noted of a mail that was taken.
+
+    After a long fault of the database an answer may be written down together with what a second
+    claim has come to. One statement changes a row once, and it would not be the answer's turn.
+    """
+    taken = {_key(each.claim) for each in results if each.state == "sent"}
+    return (
+        [each for each in results if each.state == "sent" or _key(each.claim) not in taken],
+        [mark for mark in marks if _key(mark) not in taken],
+    )
+
+
+def _key(claim: Claim) -> tuple[UUID, UUID]:
+    return claim.edition_id, claim.subscriber_id
 
 
 async def frozen_message(write: Write, edition_id: UUID, variant: int) -> bytes:
@@ -153,7 +176,9 @@ _CLAIM = f"""
           FROM due LEFT JOIN newsletter_subscriber AS s ON s.id = due.subscriber_id
     )
     UPDATE newsletter_delivery AS d
-       SET state = CASE WHEN d.doubts + next.doubt > $5 THEN 'unknown' ELSE next.state END,
+       SET state = CASE WHEN d.doubts + next.doubt > $5 THEN 'unknown'
+                        WHEN next.state = 'skipped' AND d.doubts + next.doubt > 0 THEN 'unknown'
+                        ELSE next.state END,
            doubts = d.doubts + next.doubt, due_at = $4,
            finished_at = CASE WHEN next.state = 'skipped' OR d.doubts + next.doubt > $5
                               THEN $2::timestamptz END

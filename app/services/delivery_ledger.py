@@ -67,6 +67,7 @@ async def list_entries(
     email_key: str | None,
     after: UUID | None,
     limit: int,
+    now: datetime,
 ) -> Sequence[Entry]:
     """In the order of subscribers; `after` is the one that the previous page ended with."""
     if state == "missing":
@@ -77,19 +78,26 @@ async def list_entries(
         .where(Delivery.edition_id == edition.id)
     )
     if state is not None:
-        query = query.where(Delivery.state.in_(_stored(state, edition.state)))
+        query = query.where(Delivery.state.in_(_stored(state, edition, now)))
     if email_key is not None:
         query = query.where(Subscriber.email_key == email_key)
     if after is not None:
         query = query.where(Delivery.subscriber_id > after)
     rows = await session.execute(query.order_by(Delivery.subscriber_id).limit(limit))
-    return [_entry(delivery, email, edition.state) for delivery, email in rows]
+    return [_entry(delivery, email, edition, now) for delivery, email in rows]
 
 
-def shown_state(stored: str, edition_state: str) -> LedgerState:
-    """A claimed mail still waits; one that a cancelled edition holds back is cancelled with it."""
-    if edition_state == "cancelled" and stored in _HELD_BACK:
+def shown_state(stored: str, edition: Edition, now: datetime) -> LedgerState:
+    """A claimed mail still waits; one that a cancelled edition holds back is cancelled with it.
+
+    Nobody claims mails of a cancelled edition again. So one that is still on the wire when its
+    lease is over has lost its worker, and may have arrived.
+    """
+    if edition.state == "cancelled" and stored in _HELD_BACK:
         return "cancelled"
+    ended = edition.finished_at if edition.state == "cancelled" else None
+    if stored == "sending" and ended and now - ended >= policy.DELIVERY_LEASE:
+        return "unknown"
     return "pending" if stored == "leased" else stored  # type: ignore[return-value]  # by its check
 
 
@@ -150,13 +158,13 @@ async def _make_chunk_pending(
     return row[0], row[1]
 
 
-def _stored(state: LedgerState, edition_state: str) -> Collection[str]:
+def _stored(state: LedgerState, edition: Edition, now: datetime) -> Collection[str]:
     """The states of rows that are shown as this one."""
-    return [each for each in STORED if shown_state(each, edition_state) == state]
+    return [each for each in STORED if shown_state(each, edition, now) == state]
 
 
-def _entry(delivery: Delivery, email: str | None, edition_state: str) -> Entry:
-    state = shown_state(delivery.state, edition_state)
+def _entry(delivery: Delivery, email: str | None, edition: Edition, now: datetime) -> Entry:
+    state = shown_state(delivery.state, edition, now)
     waits = delivery.state in {"pending", "deferred"} and state != "cancelled"
     return Entry(
         subscriber_id=delivery.subscriber_id,

@@ -1,6 +1,6 @@
 """What an attempt at one mail means for its recipient and for the edition."""
 
-from collections import deque
+from collections import Counter, deque
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -79,6 +79,15 @@ class RefusalWatch:
 
     def __init__(self) -> None:
         self._latest: dict[UUID, deque[tuple[bool, bool]]] = {}
+        self._failed_in_a_row: Counter[UUID] = Counter()
+
+    def believes(self, result: Result) -> bool:
+        """Whether a refusal that was counted tells something of its recipient.
+
+        One of many in a row tells of the server alone, in whatever words: nobody's subscription
+        may end by that.
+        """
+        return self._failed_in_a_row[result.claim.edition_id] < policy.FAILURES_NOT_BELIEVED
 
     def note(self, result: Result) -> str | None:
         """Count a result; gives the reason to pause its edition, if there is one."""
@@ -86,6 +95,9 @@ class RefusalWatch:
         length = policy.REFUSALS_LOOKED_AT
         latest = self._latest.setdefault(edition_id, deque(maxlen=length))
         latest.append((result.state == "failed", _is_our_fault(result)))
+        if result.state == "sent":
+            del self._failed_in_a_row[edition_id]
+        self._failed_in_a_row[edition_id] += result.state == "failed"
         failures, refusals = (sum(each) for each in zip(*latest, strict=True))
         if refusals >= policy.REFUSALS_BEFORE_PAUSE:
             kind = "contents_refused"

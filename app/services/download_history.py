@@ -19,7 +19,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Distinct by account, rendition and UTC day; a file that replaced another counts on."""
+    """Distinct by account or key, rendition and UTC day; a file that replaced another counts on."""
 
     asset_id: UUID
     renditions: Sequence[Mapping[str, Any]]
@@ -35,8 +35,10 @@ _OWN = """
     SELECT download.id, download.occurred_at, asset.id AS asset_id, asset.slug, asset.type,
            asset.state AS status,
            CASE WHEN asset.state = 'published' THEN asset.fields ->> 'title' END AS title,
-           rendition.name AS rendition, rendition.filename, rendition.size_bytes, rendition.sha256
+           rendition.name AS rendition, rendition.filename, rendition.size_bytes, rendition.sha256,
+           download.key_id, api_key.name AS key_name
       FROM download
+      LEFT JOIN api_key ON api_key.id = download.key_id
       JOIN rendition ON rendition.id = download.rendition_id
       JOIN asset ON asset.id = rendition.asset_id
      WHERE download.account_id = $1 AND ($2::uuid IS NULL OR download.id < $2)

@@ -15,13 +15,14 @@ from app import crypto
 from app.crypto import Keyring
 from app.errors import AppError, NotFound, ServiceUnavailable
 from app.models import Asset, Download, Rendition
-from app.services import policy
+from app.services import key_usage, policy
 from app.services.asset_documents import parse_id
 from app.services.assets import AssetWithdrawn
-from app.services.auth import Transactions
+from app.services.auth import Caller, Transactions
 
 _TICKET = struct.Struct(">16s16sQ16s")
 _MAC_BYTES = 16
+_ID_BYTES = 16
 
 
 class LinkExpired(AppError):
@@ -78,12 +79,22 @@ class StoredFile:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What one of our own links says: which file, and with whose end it ends too."""
+
+    rendition_id: UUID
+    account_id: UUID
+    key_id: UUID | None
+    expires_at: datetime
+
+
 async def prepare(
     transactions: Transactions,
     reference: str,
     name: str,
     *,
-    account_id: UUID,
+    caller: Caller,
     store: Store,
     base_url: str,
     keyring: Keyring,
@@ -100,7 +111,8 @@ async def prepare(
     url = await store.presigned_url(file.object_key, lifetime=lifetime)
     await check_stored(store, file)
     if url is None:
-        ticket = _ticket(file.rendition_id, account_id, expires_at, keyring)
+        said = Ticket(file.rendition_id, caller.account_id, caller.key_id, expires_at)
+        ticket = _ticket(said, keyring)
         url = f"{base_url}/v1/files/{ticket}/{_url_name(file.filename)}"
     return DownloadLink(
         url=url,
@@ -113,11 +125,14 @@ async def prepare(
 
 
 async def record(
-    session: AsyncSession, link: DownloadLink, *, account_id: UUID, now: datetime
+    session: AsyncSession, link: DownloadLink, *, caller: Caller, now: datetime
 ) -> None:
-    """Note who was given which file; counts are distinct by account, rendition and UTC day."""
+    """Note who was given which file; counts are distinct by account or key, rendition, UTC day."""
+    key_id = caller.key_id
     values = {
-        "account_id": account_id,
+        "account_id": caller.account_id,
+        "key_id": key_id,
+        "by_key": key_id is not None,
         "rendition_id": link.rendition_id,
         "day": now.astimezone(UTC).date(),
         "occurred_at": now,
@@ -125,14 +140,19 @@ async def record(
     first = insert(Download).values(**values, is_counted=True).on_conflict_do_nothing()
     if await session.scalar(first.returning(Download.id)) is None:
         await session.execute(insert(Download).values(**values))
+    elif key_id is not None:
+        await key_usage.add_download(session, key_id, size=link.size_bytes, now=now)
 
 
-# Asset and account are looked at again at each request: a withdrawal or a suspension is final.
+# Asset, account and key are looked at again at each request: when one of them ends, it is over.
 _FILE = """
     SELECT rendition.id AS rendition_id, object_key, filename, media_type, size_bytes, sha256
       FROM rendition JOIN asset ON asset.id = rendition.asset_id
      WHERE rendition.id = $1 AND rendition.state = 'ready' AND asset.state = 'published'
        AND EXISTS (SELECT FROM account WHERE id = $2 AND suspended_at IS NULL)
+       AND ($3::uuid IS NULL OR EXISTS (
+               SELECT FROM api_key WHERE id = $3 AND account_id = $2 AND revoked_at IS NULL
+                  AND (expires_at IS NULL OR expires_at > $4)))
 """
 
 
@@ -140,10 +160,10 @@ async def open_ticket(
     reader: Reader, ticket: str, *, keyring: Keyring, now: datetime
 ) -> StoredFile:
     """The file of one of our own links, or `LinkExpired`."""
-    rendition_id, account_id, expires_at = _read_ticket(ticket, keyring)
-    if policy.is_expired(expires_at, now):
+    read = _read_ticket(ticket, keyring)
+    if policy.is_expired(read.expires_at, now):
         raise LinkExpired
-    row = await reader.fetchrow(_FILE, rendition_id, account_id)
+    row = await reader.fetchrow(_FILE, read.rendition_id, read.account_id, read.key_id, now)
     if row is None:
         raise LinkExpired
     return StoredFile(**row)
@@ -187,23 +207,35 @@ def _url_name(filename: str) -> str:
     return quote(filename.replace("/", "_").lstrip(".") or "file", safe="")
 
 
-def _ticket(rendition_id: UUID, account_id: UUID, expires_at: datetime, keyring: Keyring) -> str:
-    expiry = int(expires_at.timestamp())
-    mac = _ticket_mac(rendition_id.bytes, account_id.bytes, expiry, keyring)
-    return crypto.base64url(_TICKET.pack(rendition_id.bytes, account_id.bytes, expiry, mac))
+def _ticket(ticket: Ticket, keyring: Keyring) -> str:
+    """What the ticket says, and behind it the API key, if one asked."""
+    ids = (ticket.rendition_id.bytes, ticket.account_id.bytes)
+    key = ticket.key_id.bytes if ticket.key_id else b""
+    expiry = int(ticket.expires_at.timestamp())
+    mac = _ticket_mac(*ids, expiry, key, keyring)
+    return crypto.base64url(_TICKET.pack(*ids, expiry, mac) + key)
 
 
-def _read_ticket(ticket: str, keyring: Keyring) -> tuple[UUID, UUID, datetime]:
+def _read_ticket(text: str, keyring: Keyring) -> Ticket:
     try:
-        rendition_id, account_id, expiry, mac = _TICKET.unpack(crypto.base64url_decode(ticket))
+        packed = crypto.base64url_decode(text)
+        rendition_id, account_id, expiry, mac = _TICKET.unpack_from(packed)
     except (ValueError, struct.error):
         raise LinkExpired from None
-    if not crypto.equal(mac, _ticket_mac(rendition_id, account_id, expiry, keyring)):
+    key = packed[_TICKET.size :]
+    expected = _ticket_mac(rendition_id, account_id, expiry, key, keyring)
+    if len(key) not in {0, _ID_BYTES} or not crypto.equal(mac, expected):
         raise LinkExpired
-    expires_at = datetime.fromtimestamp(expiry, UTC)
-    return UUID(bytes=rendition_id), UUID(bytes=account_id), expires_at
+    return Ticket(
+        rendition_id=UUID(bytes=rendition_id),
+        account_id=UUID(bytes=account_id),
+        key_id=UUID(bytes=key) if key else None,
+        expires_at=datetime.fromtimestamp(expiry, UTC),
+    )
 
 
-def _ticket_mac(rendition_id: bytes, account_id: bytes, expiry: int, keyring: Keyring) -> bytes:
-    parts = (rendition_id, account_id, expiry.to_bytes(8))
+def _ticket_mac(
+    rendition_id: bytes, account_id: bytes, expiry: int, key: bytes, keyring: Keyring
+) -> bytes:
+    parts = (rendition_id, account_id, expiry.to_bytes(8), *([key] if key else []))
     return keyring.digest("download-ticket", *parts)[:_MAC_BYTES]

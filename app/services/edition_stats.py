@@ -97,7 +97,7 @@ def _stats(edition: Edition, rows: Sequence[Mapping[str, Any]], *, now: datetime
     totals: Counter[str] = Counter()
     for row in rows:
         totals.update({name: row[name] for name in _TOTALS})
-    deliveries = _by_state(edition, rows)
+    deliveries = _by_state(edition, rows, now=now)
     rate = _rate(edition, totals["just_left"], now=now)
     return Stats(
         state=edition.state,
@@ -107,7 +107,7 @@ def _stats(edition: Edition, rows: Sequence[Mapping[str, Any]], *, now: datetime
         bounced=totals["bounced"],
         complained=totals["complained"],
         unsubscribed=totals["unsubscribed"],
-        failures=_failures(edition, rows),
+        failures=_failures(edition, rows, now=now),
         mails_per_second=round(rate, 2),
         seconds_left=_seconds_left(edition, deliveries, rate),
         pause_reason=edition.pause_reason,
@@ -119,10 +119,12 @@ def _stats(edition: Edition, rows: Sequence[Mapping[str, Any]], *, now: datetime
 _TOTALS = ("count", "bounced", "complained", "unsubscribed", "just_left")
 
 
-def _by_state(edition: Edition, rows: Sequence[Mapping[str, Any]]) -> dict[LedgerState, int]:
+def _by_state(
+    edition: Edition, rows: Sequence[Mapping[str, Any]], *, now: datetime
+) -> dict[LedgerState, int]:
     counts: Counter[LedgerState] = Counter()
     for row in rows:
-        counts[shown_state(row["state"], edition.state)] += row["count"]
+        counts[shown_state(row["state"], edition, now)] += row["count"]
     return counts
 
 
@@ -144,7 +146,9 @@ def _seconds_left(
     return ceil(waiting / rate) if waiting else None
 
 
-def _failures(edition: Edition, rows: Sequence[Mapping[str, Any]]) -> list[Failure]:
+def _failures(
+    edition: Edition, rows: Sequence[Mapping[str, Any]], *, now: datetime
+) -> list[Failure]:
     """The most frequent answers first.
 
     A mail that waits for its turn has had none, and one that was held back needs none any more.
@@ -152,7 +156,7 @@ def _failures(edition: Edition, rows: Sequence[Mapping[str, Any]]) -> list[Failu
     found = [
         Failure(row["state"], row["code"], row["count"])
         for row in rows
-        if shown_state(row["state"], edition.state) != "cancelled"
+        if shown_state(row["state"], edition, now) != "cancelled"
         and (row["state"] in {"failed", "unknown"} or row["code"] is not None)
     ]
     return sorted(found, key=lambda each: (-each.count, each.state, each.code or ""))[

@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,16 +22,14 @@ class IdempotencyKeyReused(AppError):
     title = "This Idempotency-Key was sent before, with another body"
 
 
+class IdempotencySecretShown(AppError):
+    status, code = 409, "idempotency_secret_shown"
+    title = "This was done, and its answer held a secret that is not shown again"
+
+
 class IdempotencyKeyRunning(AppError):
     status, code = 409, "idempotency_key_running"
     title = "The first request with this Idempotency-Key is still running"
-
-
-class IdempotencySecretShown(AppError):
-    """What the first request was given is shown once, and kept nowhere."""
-
-    status, code = 409, "idempotency_secret_shown"
-    title = "This was done before, and its answer held a secret that is shown only once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +77,10 @@ async def claim(
         raise IdempotencyKeyRunning(retry_after=policy.IDEMPOTENCY_LEASE)
     if not crypto.equal(stored.request_hash, wanted.request_hash):
         raise IdempotencyKeyReused
-    if stored.status is not None and stored.sealed_answer is None:
+    if stored.sealed_answer is None:
         raise IdempotencySecretShown
     try:
-        body = json.loads(keyring.unseal("idempotency", stored.sealed_answer or b""))
+        body = json.loads(keyring.unseal("idempotency", stored.sealed_answer))
     except UnsealError:  # kept under an earlier SECRET_KEY
         raise IdempotencyKeyReused from None
     return StoredAnswer(stored.status or 200, body)
@@ -96,7 +95,7 @@ async def complete(
 
 
 async def complete_with_secret(session: AsyncSession, claimed: Claim, status: int) -> None:
-    """Keep only that the work was done: its answer held a secret."""
+    """Keep that it was done, but nothing of an answer with a secret in it."""
     await _conclude(session, claimed, status, None)
 
 
@@ -111,6 +110,16 @@ async def _conclude(
     )
     if kept is None:  # another request has the key by now: what this one did is rolled back
         raise IdempotencyKeyRunning(retry_after=policy.IDEMPOTENCY_LEASE)
+
+
+def claimed_by(account_id: UUID) -> ColumnElement[bool]:
+    """The rows of an account and of its API keys, each of which is a caller of its own."""
+    caller = IdempotencyKey.caller
+    return or_(caller == str(account_id), caller.startswith(f"{account_id}/"))
+
+
+def caller_name(account_id: UUID, key_id: UUID | None) -> str:
+    return f"{account_id}/{key_id}" if key_id else str(account_id)
 
 
 async def release(session: AsyncSession, claimed: Claim) -> None:

@@ -33,6 +33,8 @@ Notice = Literal[
     "password_changed",
     "sessions_ended",
     "account_deleted",
+    "api_key_created",
+    "api_key_rotated",
     "newsletter_confirm",
     "newsletter_already",
     "webhook_created",
@@ -144,9 +146,8 @@ async def claim(
     )
     if row is None or row.sealed is None:
         return None
-    mail = ClaimedMail(
-        row.id, row.kind, row.locale, "", {}, row.code_id, row.attempts, row.created_at
-    )
+    progress = (row.code_id, row.attempts, row.created_at)
+    mail = ClaimedMail(row.id, row.kind, row.locale, "", {}, *progress)
     try:
         contents = json.loads(keyring.unseal(_SEALED_FOR, row.sealed))
     except UnsealError:
@@ -215,8 +216,7 @@ async def enqueue_due(session: AsyncSession, *, now: datetime) -> int:
         .order_by(OutboxMail.due_at)
         .limit(SWEEP_BATCH)
     )
-    ids = list(await session.scalars(due))
-    if ids:
+    if ids := list(await session.scalars(due)):
         await _enqueue_jobs(session, ids)
     return len(ids)
 

@@ -9,6 +9,7 @@ from app.crypto import PasswordHasher
 from app.errors import FieldError, InvalidInput
 from app.models import Account
 from app.services import (
+    api_key_details,
     audit_events,
     mail_outbox,
     password_rules,
@@ -16,7 +17,7 @@ from app.services import (
     reauthentication,
     sessions,
 )
-from app.services.auth import Caller, Transactions
+from app.services.auth import LoggedIn, Transactions
 from app.services.context import Client, Deployment
 
 
@@ -50,7 +51,7 @@ async def change(
     transactions: Transactions,
     hasher: PasswordHasher,
     *,
-    caller: Caller,
+    caller: LoggedIn,
     current_password: str,
     new_password: str,
     client: Client,
@@ -87,10 +88,17 @@ async def set_password(
     deployment: Deployment,
     now: datetime,
 ) -> None:
-    """Store a new password and mail the notice that ASVS 6.3.7 asks for."""
+    """Store a new password and mail the notice that ASVS 6.3.7 asks for.
+
+    API keys stay as they are, for programs depend on them; so the notice names those that live.
+    """
     account.password_hash = password_hash
     account.updated_at = now
-    await mail_outbox.notify(session, account, "password_changed", deployment=deployment, now=now)
+    keys = await api_key_details.describe_live(session, account.id, now=now)
+    params = {"api_keys": keys} if keys else {}
+    await mail_outbox.notify(
+        session, account, "password_changed", deployment=deployment, now=now, params=params
+    )
 
 
 def _at(pointer: str, problem: FieldError) -> FieldError:

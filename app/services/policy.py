@@ -36,6 +36,23 @@ REFRESH_ABSOLUTE_LIFETIME = timedelta(days=180)
 REFRESH_GRACE = timedelta(seconds=30)
 MAX_SESSIONS_PER_ACCOUNT = 50
 
+# How long a password that was given vouches for whoever gave it, before something grave.
+RECENT_PASSWORD = timedelta(minutes=15)
+
+# API keys
+MAX_API_KEYS_PER_ACCOUNT = 50
+KEY_OVERLAP = timedelta(hours=24)
+KEY_OVERLAP_LONGEST = timedelta(days=7)
+KEY_TOKEN_LIFETIME = timedelta(hours=1)
+# What is known of a key is read again after so long, and so a revoked one ends within a second,
+# whatever goes unheard.
+KEY_RECORD_MAX_AGE = timedelta(milliseconds=500)
+KEY_CALLS_PER_MINUTE = 1_200
+KEY_CALLS_PER_DAY = 200_000
+# What a killed process has not stored of its counts.
+KEY_USAGE_FLUSH_INTERVAL = timedelta(seconds=1)
+USAGE_SHOWN = timedelta(days=30)
+
 # Log-in throttle
 LOGIN_FAILURES_PER_NETWORK = 10
 LOGIN_FAILURE_WINDOW = timedelta(minutes=15)
@@ -82,6 +99,8 @@ KEEP_IDEMPOTENCY_KEY = timedelta(hours=24)
 KEEP_AUDIT_EVENT = timedelta(days=365)
 KEEP_QUEUE_LOG = timedelta(days=1)
 KEEP_WEBHOOK_DELIVERY = timedelta(days=30)
+KEEP_KEY_USAGE = timedelta(days=400)
+KEEP_ENDED_KEY = timedelta(days=400)
 
 # Mail delivery
 MAIL_LEASE = timedelta(minutes=2)
@@ -91,8 +110,8 @@ MAIL_GIVE_UP = timedelta(hours=31)
 # Newsletter
 SIGNUP_LIFETIME = timedelta(days=7)
 SIGNUP_MAIL_INTERVAL = timedelta(hours=24)
-# Of a request to unsubscribe, in which nothing need be.
-ONE_CLICK_MAX_BYTES = 8 * 1024
+# Of a request to unsubscribe, in which nothing need be, or for an access token.
+FORM_MAX_BYTES = 8 * 1024
 MAX_TEST_RECIPIENTS = 10
 TEST_MAILS_PER_EDITION_AND_HOUR = 50
 EDITION_BODY_MAX_LENGTH = 200_000
@@ -124,6 +143,8 @@ REFUSALS_LOOKED_AT = 50
 REFUSALS_BEFORE_PAUSE = 25
 # So many dead mailboxes in a row are no list, but a server that refuses everybody.
 FAILURES_BEFORE_PAUSE = 45
+# From so many in a row on, without one mail that was taken, they end no subscription any more.
+FAILURES_NOT_BELIEVED = 10
 # A domain that asks for less gets half as much at once, and a tenth more each half-minute.
 SLOWED_RATE_LOWEST = 0.2
 # Answers to mails that were on their way together are one word.
@@ -160,9 +181,6 @@ IMPORT_REPORTED_ERRORS = 1_000
 EXPORT_CHUNK = 2_000
 KEEP_CONSENT = timedelta(days=3 * 365)
 KEEP_DELIVERY = timedelta(days=365)
-
-# Grave steps need a password that was proven so recently.
-RECENT_PASSWORD = timedelta(minutes=15)
 
 # Webhooks
 MAX_WEBHOOKS_PER_ACCOUNT = 10

@@ -7,21 +7,66 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.crypto import InvalidToken, PasswordHasher
 from app.errors import AppError, FieldError
-from app.models import Account, Session
-from app.services import login_failures, policy
-from app.services.auth import Caller, Transactions, counted
+from app.models import Account
+from app.services import login_failures, policy, sessions
+from app.services.auth import Caller, LoggedIn, Transactions, counted
 from app.services.context import Client, Deployment
 from app.services.verification_flows import address_hash
-
-
-class ReauthenticationRequired(AppError):
-    status, code = 403, "reauthentication_required"
-    title = "Prove your password again first"
 
 
 class WrongPassword(AppError):
     status, code, title = 403, "wrong_password", "The current password is wrong"
     keep_changes = True
+
+
+class ReauthenticationRequired(AppError):
+    status, code = 403, "reauthentication_required"
+    title = "Give the password again: POST /v1/auth/reauthenticate"
+
+
+async def prove(
+    transactions: Transactions,
+    hasher: PasswordHasher,
+    *,
+    caller: LoggedIn,
+    password: str,
+    client: Client,
+    deployment: Deployment,
+    now: datetime,
+) -> None:
+    """Check the password, and let it vouch for this session for 15 minutes."""
+    checked = await check_password(
+        transactions,
+        hasher,
+        account_id=caller.account_id,
+        password=password,
+        client=client,
+        deployment=deployment,
+        now=now,
+    )
+    async with transactions() as session:
+        await own_account(session, caller.account_id, checked=checked)
+        await sessions.note_password(session, caller.session_id, now=now)
+
+
+async def require_recent_password(session: AsyncSession, caller: Caller, *, now: datetime) -> None:
+    """Raise `ReauthenticationRequired` unless the password was given in the past 15 minutes.
+
+    By an API key it never was.
+    """
+    session_id = caller.session_id
+    proven_at = await sessions.password_proven_at(session, session_id) if session_id else None
+    if proven_at is None or policy.is_expired(proven_at + policy.RECENT_PASSWORD, now):
+        raise ReauthenticationRequired
+
+
+async def proven_account(
+    session: AsyncSession, caller: LoggedIn, *, checked: Account | None, now: datetime
+) -> Account:
+    """The account, locked, of a caller who gave the password with this request or a while ago."""
+    if checked is None:
+        await require_recent_password(session, caller, now=now)
+    return await own_account(session, caller.account_id, checked=checked)
 
 
 async def own_account(
@@ -34,13 +79,6 @@ async def own_account(
     if checked is not None and account.password_hash != checked.password_hash:
         raise WrongPassword
     return account
-
-
-async def require_recent_password(session: AsyncSession, caller: Caller, *, now: datetime) -> None:
-    """Refuse a session whose password was proven longer ago than a quarter of an hour."""
-    opened = await session.get(Session, caller.session_id)
-    if opened is None or policy.is_expired(opened.created_at + policy.RECENT_PASSWORD, now):
-        raise ReauthenticationRequired
 
 
 async def check_password(

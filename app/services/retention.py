@@ -17,6 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.models import (
+    ApiKey,
+    ApiKeySecret,
+    ApiKeyUsage,
     AuditEvent,
     Consent,
     Delivery,
@@ -26,6 +29,7 @@ from app.models import (
     IdempotencyKey,
     LoginFailures,
     OutboxMail,
+    RevokedToken,
     Session,
     Signup,
     StoredSigningKey,
@@ -55,6 +59,12 @@ def _expired(now: datetime) -> dict[type[Base], ColumnElement[bool]]:
         IdempotencyKey: IdempotencyKey.created_at < now - policy.KEEP_IDEMPOTENCY_KEY,
         AuditEvent: AuditEvent.occurred_at < now - policy.KEEP_AUDIT_EVENT,
         StoredSigningKey: StoredSigningKey.retires_at < now,
+        # Its usage goes with it; what it has downloaded stays without its name.
+        ApiKey: (ApiKey.revoked_at < now - policy.KEEP_ENDED_KEY)
+        | (ApiKey.expires_at < now - policy.KEEP_ENDED_KEY),
+        ApiKeySecret: ApiKeySecret.expires_at < now,
+        ApiKeyUsage: ApiKeyUsage.day < (now - policy.KEEP_KEY_USAGE).date(),
+        RevokedToken: RevokedToken.expires_at < now,
         Signup: Signup.expires_at < now,
         Consent: _has_ended(now),
         # One that was replayed, or is tried still, is young again by its next attempt.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, select, text, update
+from sqlalchemy import ColumnElement, CursorResult, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -157,6 +157,19 @@ async def end_sessions(
     """End all sessions of an account, or all but one. Returns how many that were."""
     condition = Session.id != keep if keep else Session.id.is_not(None)
     return await _end(session, condition, account_id=account_id, now=now)
+
+
+async def note_password(session: AsyncSession, session_id: UUID, *, now: datetime) -> None:
+    """Remember that whoever is logged in has just given the password again."""
+    mine = update(Session).where(Session.id == session_id)
+    await session.execute(mine.values(password_proven_at=now))
+
+
+async def password_proven_at(session: AsyncSession, session_id: UUID) -> datetime | None:
+    """When the password was last given: at the log-in, or since. None without such a session."""
+    latest = func.greatest(Session.created_at, Session.password_proven_at)
+    found: datetime | None = await session.scalar(select(latest).where(Session.id == session_id))
+    return found
 
 
 async def log_out(

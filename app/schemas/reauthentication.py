@@ -1,0 +1,5 @@
+from app.schemas.base import Body, Password
+
+
+class Reauthentication(Body):
+    password: Password
