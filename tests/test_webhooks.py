@@ -159,6 +159,46 @@ async def test_password_must_have_been_proven_in_the_last_quarter_of_an_hour(
         await owner.create(URL)
 
 
+async def key_of(owner: Owner, *scopes: str) -> dict[str, str]:
+    body = {"name": "A script", "scopes": scopes}
+    made = await owner.api.post("/v1/api-keys", json=body, headers=bearer(owner.session))
+    assert made.status_code == 201, made.text
+    return {"Authorization": f"Bearer {made.json()['key']}"}
+
+
+async def test_key_with_that_scope_manages_webhooks_without_a_password(
+    owner: Owner, clock: Clock, database: Database
+) -> None:
+    headers = await key_of(owner, "webhooks:manage")
+    clock.now += 20 * MINUTE
+    made = await owner.call("POST", json={"url": URL, "events": EVENTS}, headers=headers)
+    assert made.status_code == 201, made.text
+    webhook = made.json()
+    moved = await owner.call(
+        "PATCH", f"/{webhook['id']}", json={"url": f"{URL}/new"}, headers=headers
+    )
+    assert moved.status_code == 200
+    await set_state(database, webhook, "active")
+    for path in ("test", "rotate-secret"):
+        sent = await owner.call("POST", f"/{webhook['id']}/{path}", json={}, headers=headers)
+        assert sent.status_code in {200, 202}
+    assert (await owner.call("DELETE", f"/{webhook['id']}", headers=headers)).status_code == 204
+
+
+async def test_key_without_that_scope_manages_none(owner: Owner) -> None:
+    webhook = await owner.create(URL)
+    headers = await key_of(owner, "assets:read", "assets:download", "changes:read")
+    for method, path in (
+        ("GET", ""),
+        ("GET", f"/{webhook['id']}"),
+        ("DELETE", f"/{webhook['id']}"),
+    ):
+        refused = await owner.call(method, path, headers=headers)
+        assert refusal(refused) == (403, "insufficient_scope")
+    refused = await owner.call("POST", json={"url": URL, "events": EVENTS}, headers=headers)
+    assert refusal(refused) == (403, "insufficient_scope")
+
+
 async def test_new_url_needs_the_password_too_and_other_changes_do_not(
     owner: Owner, clock: Clock
 ) -> None:
