@@ -80,7 +80,7 @@ class WebhookClient:
             ttl_dns_cache=LOOKUP_TTL,
             keepalive_timeout=KEEP_IDLE,
             socket_factory=_checking_sockets(is_allowed),
-            ssl=tls or ssl.create_default_context(),
+            ssl=tls or True,  # names and certificates checked, by the system's trust store
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
