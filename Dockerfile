@@ -38,6 +38,10 @@ LABEL org.opencontainers.image.title="Multimedia Account" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
+# Where a worker puts what it is working on; a volume over it gets its owner.
+ENV DATA_DIR=/var/lib/multimedia-account
+RUN install --directory --owner=app --group=app "$DATA_DIR"
+
 USER 10001:10001
 EXPOSE 8000
 # For the API; processes without HTTP switch it off.

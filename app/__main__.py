@@ -160,6 +160,27 @@ def create_admin(email: str) -> None:
 
 
 @cli.command()
+def export() -> None:
+    """Write an export of the catalogue now; the worker does so every hour."""
+    from app.adapters.storage import StorageError, open_storage
+    from app.adapters.workspace import WorkspaceFull
+    from app.jobs.exports import Exporter
+    from app.jobs.stored_objects import Keeper
+
+    async def work(settings: Settings, database: Database, _: Keyring) -> None:
+        url = settings.storage_url.get_secret_value() if settings.storage_url else None
+        storage = open_storage(url, default_folder=settings.data_dir / "objects")
+        exporter = Exporter(Keeper(database, storage), database, settings.data_dir / "tmp")
+        try:
+            export_id = await exporter.write()
+        except (StorageError, WorkspaceFull) as error:
+            raise ChildProcessError(f"no export was written: {error}") from error
+        typer.echo(f"export {export_id} is written")
+
+    _run(work)
+
+
+@cli.command()
 def rotate_keys() -> None:
     """Publish a new key for access tokens; it signs in 15 minutes and nobody is logged out."""
     from app.services import signing_keys

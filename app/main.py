@@ -42,6 +42,7 @@ from app.routers import (
     edition_previews,
     edition_sending,
     editions,
+    exports,
     feeds,
     health,
     inbound_mail,
@@ -52,11 +53,14 @@ from app.routers import (
     newsletter_archive,
     newsletter_links,
     newsletter_topics,
+    oai,
     oauth,
     oembed,
     pages,
     reauthentication,
     renditions,
+    saved_search_links,
+    saved_searches,
     sessions,
     sitemaps,
     subscribers,
@@ -102,6 +106,10 @@ ROUTERS = (
     downloads.router,
     download_history.router,
     manifests.router,
+    exports.router,
+    oai.router,
+    saved_search_links.router,
+    saved_searches.router,
     accounts.router,
     newsletter.router,
     newsletter_links.router,
@@ -198,7 +206,11 @@ def _may_take_long(path: str) -> bool:
 
 def _is_whole_file(path: str) -> bool:
     """A broadcast-quality file may take hours to leave or to arrive."""
-    return path.startswith("/v1/files/") or is_upload(path) or _is_shown_by_players(path)
+    return (
+        path.startswith(("/v1/files/", "/v1/exports/"))
+        or is_upload(path)
+        or _is_shown_by_players(path)
+    )
 
 
 def _is_shown_by_players(path: str) -> bool:

@@ -10,11 +10,13 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import FastAPI
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models import Asset, Rendition, StoredObject
-from app.services import asset_editing, publication
+from app.models import Asset, ChangeFeed, Rendition, StoredObject
+from app.services import asset_editing, exports, publication, stored_objects
 from app.services.context import WORKER
+from app.services.exports import OfferedFile, Snapshot
 
 PUBLISHED_AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CONTENTS = bytes(range(256)) * 40
@@ -150,6 +152,28 @@ async def publish(session: AsyncSession, asset: Asset, *, at: datetime = PUBLISH
         editor=WORKER,
         now=at,
     )
+
+
+async def add_export(app: FastAPI) -> UUID:
+    """An export of an empty catalogue, without the connections of its own that a real one needs."""
+    files = []
+    async with app.state.database.transaction() as session:
+        for file_format in exports.MEDIA_TYPES:
+            contents = file_format.encode()
+            digest = sha256(contents).hexdigest()
+            key = await stored_objects.claim(
+                session,
+                sha256=digest,
+                size_bytes=len(contents),
+                now=PUBLISHED_AT,
+                prefix=stored_objects.EXPORTS,
+            )
+            await store(app, key, contents)
+            files.append(OfferedFile(file_format, key, len(contents), digest))
+        epoch = (await session.scalars(select(ChangeFeed.epoch))).one()
+        sequence = (await session.scalars(select(ChangeFeed.last_sequence))).one()
+        snapshot = Snapshot(epoch, sequence, PUBLISHED_AT, 0)
+        return await exports.add(session, snapshot, files, now=PUBLISHED_AT)
 
 
 def any_version(_: int) -> None:

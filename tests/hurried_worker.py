@@ -5,12 +5,16 @@ SMTP_URL`.
 """
 
 import asyncio
+import atexit
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -25,11 +29,15 @@ from app.jobs.consumer import Patience, Periodic
 from app.jobs.worker import Pace
 from app.models import OutboxMail
 from app.services import mail_outbox
+from app.services.mail_kinds import MailKind
 from app.settings import Settings
 
 SECRET_KEY = "only for tests, and long enough for the rule"
 KEYRING = Keyring(SECRET_KEY)
+FOLDER = Path(tempfile.mkdtemp(prefix="mma-worker-"))  # for the exports that workers write
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 SETTINGS = Settings(
+    data_dir=FOLDER,
     secret_key=SecretStr(SECRET_KEY),
     mail_from="account@media.example",
     app_url="https://app.example",
@@ -84,7 +92,7 @@ async def working(
 
 async def post(
     database: Database,
-    kind: mail_outbox.MailKind = "password_changed",
+    kind: MailKind = "password_changed",
     *,
     to: str = "ada@example.org",
     locale: str = "en",

@@ -421,6 +421,7 @@ EXPORTED_AS = {
     "newsletter_suppression": "newsletter_suppressions",
     "rendition": "renditions",
     "revoked_token": "revoked_tokens",
+    "saved_search": "saved_searches",
     "session": "sessions",
     "upload": "uploads",
     "verification_code": "verification_codes",
@@ -468,6 +469,8 @@ async def live_through(
     assert hooked.status_code == 201, hooked.text
     await work_as_editor(app, UUID(session["account"]["id"]))
     await keep_a_key(app, UUID(session["account"]["id"]), email)
+    saved = await client.post("/v1/saved-searches", json={"name": "All"}, headers=headers)
+    assert saved.status_code == 201, saved.text
     subscribed = await client.put("/v1/newsletter/subscription", json={}, headers=headers)
     assert subscribed.status_code == 200, subscribed.text
 

@@ -28,7 +28,7 @@ from app.models import Subscriber
 from app.services import newsletter_tokens
 from app.services.newsletter_tokens import Recipient
 from app.settings import Settings
-from tests.factories import publish_video
+from tests.factories import add_export, publish_video
 from tests.helpers import Api, Mailbox, bearer, make_admin, rows, sign_up
 from tests.test_contract_roles import EVERYBODY, MATRIX, OK
 
@@ -105,6 +105,11 @@ async def request(client: httpx.AsyncClient, kwargs: dict[str, Any]) -> httpx.Re
     return await client.request(**kwargs)
 
 
+async def make_webhook(client: httpx.AsyncClient) -> str:
+    sent = {"url": "https://hooks.example.org/", "events": ["asset.created"]}
+    return str((await client.post("/v1/webhooks", json=sent)).json()["id"])
+
+
 async def known_paths(
     app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, name: str
 ) -> dict[str, str]:
@@ -128,15 +133,22 @@ async def known_paths(
         recipient = Recipient(subscriber.id)
         return newsletter_tokens.make(purpose, recipient, keyring=mailbox.keyring)
 
+    async def saved_search_id() -> str:
+        saved = await client.post("/v1/saved-searches", json={"name": "Harbours"})
+        return str(saved.json()["id"])
+
     async def reference() -> str:
         return (await publish_video(app)).slug
 
-    async def webhook_id() -> str:
-        sent = {"url": "https://hooks.example.org/", "events": ["asset.created"]}
-        return str((await client.post("/v1/webhooks", json=sent)).json()["id"])
-
     async def rendition() -> str:
         return "hd"
+
+    async def file_format() -> str:
+        await add_export(app)
+        return "ndjson.gz"
+
+    async def export_id() -> str:
+        return await first_id("/v1/exports")
 
     known: dict[str, Callable[[], Awaitable[str]]] = {
         "reference": reference,
@@ -144,8 +156,11 @@ async def known_paths(
         "account_id": partial(first_id, "/v1/accounts"),
         "session_id": partial(first_id, "/v1/auth/sessions"),
         "edition_id": edition_id,
-        "webhook_id": webhook_id,
+        "webhook_id": partial(make_webhook, client),
         "key_id": key_id,
+        "file_format": file_format,
+        "export_id": export_id,
+        "saved_search_id": saved_search_id,
         "token": token,
     }
     return {key: await find() for key, find in known.items() if f"{{{key}}}" in name}

@@ -22,7 +22,7 @@ from tests.conftest import (
     running_app,
     settings_for,
 )
-from tests.factories import publish_video
+from tests.factories import add_export, publish_video
 from tests.helpers import Api, Mailbox, bearer, sign_up
 
 # A forger's token is an admin's with a changed signature.
@@ -113,6 +113,11 @@ MATRIX = {
     "DELETE /v1/uploads/{upload_id}": EDITOR,
     "GET /v1/files/{ticket}/{filename}": EVERYBODY,  # the ticket is the credential
     "HEAD /v1/files/{ticket}/{filename}": EVERYBODY,
+    "GET /v1/exports": ACCOUNT,
+    "GET /v1/exports/assets.{file_format}": ACCOUNT,
+    "HEAD /v1/exports/assets.{file_format}": ACCOUNT,
+    "GET /v1/exports/{export_id}/assets.{file_format}": ACCOUNT,
+    "HEAD /v1/exports/{export_id}/assets.{file_format}": ACCOUNT,
     "POST /v1/mail/inbound": EVERYBODY,  # of mail servers, with its own token
     "GET /v1/accounts": ADMIN,
     "GET /v1/accounts/{account_id}": ADMIN,
@@ -155,6 +160,16 @@ MATRIX = {
     "GET /v1/newsletter/rates": ADMIN,
     "PUT /v1/newsletter/rates/{scope}": ADMIN,
     "DELETE /v1/newsletter/rates/{scope}": ADMIN,
+    "GET /v1/saved-searches": ACCOUNT,
+    "POST /v1/saved-searches": ACCOUNT,
+    "GET /v1/saved-searches/{saved_search_id}": ACCOUNT,
+    "PATCH /v1/saved-searches/{saved_search_id}": ACCOUNT,
+    "DELETE /v1/saved-searches/{saved_search_id}": ACCOUNT,
+    "GET /v1/saved-searches/{saved_search_id}/assets": ACCOUNT,
+    "GET /v1/saved-searches/stop/{token}": EVERYBODY,  # the mailed token is the credential
+    "POST /v1/saved-searches/stop/{token}": EVERYBODY,
+    "GET /oai": EVERYBODY,
+    "POST /oai": EVERYBODY,
     "GET /v1/audit-events": ADMIN,
     "POST /v1/webhooks": ACCOUNT,
     "GET /v1/webhooks": ACCOUNT,
@@ -197,7 +212,7 @@ MATRIX = {
     "GET /dev/mail": EVERYBODY,  # of this host, in development
     "GET /openapi.json": EVERYBODY,
 }
-# The same for everybody, or of a file that has its own ticket.
+# The same for everybody who may have it, or of a file that has its own ticket.
 PUBLIC_TO_CACHES = {
     "GET /v1/auth/password-policy",
     "GET /v1/assets",
@@ -218,6 +233,10 @@ PUBLIC_TO_CACHES = {
     "HEAD /v1/assets/{reference}/poster.jpg",
     "GET /v1/assets/{reference}/preview.mp4",
     "HEAD /v1/assets/{reference}/preview.mp4",
+    "GET /v1/exports/assets.{file_format}",
+    "HEAD /v1/exports/assets.{file_format}",
+    "GET /v1/exports/{export_id}/assets.{file_format}",
+    "HEAD /v1/exports/{export_id}/assets.{file_format}",
     "GET /v1/files/{ticket}/{filename}",
     "HEAD /v1/files/{ticket}/{filename}",
     "GET /.well-known/jwks.json",
@@ -252,6 +271,9 @@ PARAMETERS = {
     "webhook_id": ABSENT,
     "delivery_id": ABSENT,
     "edition_id": ABSENT,
+    "export_id": ABSENT,
+    "file_format": "ndjson",
+    "saved_search_id": ABSENT,
     "slug": "videos",
     "scope": "sender",
     "ticket": "forged",
@@ -298,6 +320,7 @@ async def settled_app(
     unlimited = settings.model_copy(update={"rate_limits": "off"})
     app = await running_app(unlimited, settled, keyring, hasher, clock_at_noon())
     await publish_video(app)
+    await add_export(app)
     return app
 
 

@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from app.formats import atom, ebucore, json_feed, json_ld, mrss, ninjs, oembed, otio, webvtt
+from app.formats import (
+    atom,
+    ebucore,
+    json_feed,
+    json_ld,
+    mrss,
+    ninjs,
+    oai_pmh,
+    oembed,
+    otio,
+    webvtt,
+)
 from app.formats.feed import Feed
+from app.formats.oai_pmh import Envelope, Record
 from tests.sample_documents import ADDRESSES, SAMPLES, VIDEO
 
 SCHEMAS = Path(__file__).parent.parent.parent / "shared" / "schemas"
@@ -41,6 +54,60 @@ def ebucore_schema() -> xmlschema.XMLSchema:
 def ninjs_schema() -> jsonschema_rs.Draft202012Validator:
     schema = json.loads((SCHEMAS / "ninjs-3.1.json").read_text())
     return jsonschema_rs.Draft202012Validator(schema, retriever=lambda _: {}, validate_formats=True)
+
+
+# What the protocol says of oai_dc: any of the elements, in any order and number.
+OAI_DC_SCHEMA = """
+<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:dc="http://purl.org/dc/elements/1.1/"
+           targetNamespace="http://www.openarchives.org/OAI/2.0/oai_dc/">
+  <xs:import namespace="http://purl.org/dc/elements/1.1/" schemaLocation="{dublin_core}"/>
+  <xs:element name="dc">
+    <xs:complexType>
+      <xs:choice minOccurs="0" maxOccurs="unbounded">
+        <xs:any namespace="http://purl.org/dc/elements/1.1/" processContents="strict"/>
+      </xs:choice>
+    </xs:complexType>
+  </xs:element>
+</xs:schema>
+"""
+
+
+@cache
+def oai_dc_schema() -> xmlschema.XMLSchema:
+    dublin_core = (SCHEMAS / "simpledc20021212.xsd").as_uri()
+    return xmlschema.XMLSchema(OAI_DC_SCHEMA.format(dublin_core=dublin_core), allow="local")
+
+
+def harvested(document: dict[str, Any], prefix: str) -> Any:
+    """The record in which a harvester gets a document."""
+    moment = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+    arguments = {"verb": "GetRecord", "metadataPrefix": prefix, "identifier": document["title"]}
+    envelope = Envelope(moment, "https://api.example.org/oai", arguments)
+    record = Record("oai:a:b", moment, document["type"], is_deleted=False, document=document)
+    written = oai_pmh.write_records(envelope, [record], prefix, ADDRESSES)
+    [metadata] = etree.fromstring(written).iterfind("{*}GetRecord/{*}record/{*}metadata")
+    return metadata[0]
+
+
+def check_oai_dc(document: dict[str, Any]) -> None:
+    tree = harvested(document, "oai_dc")
+    assert tree.findtext("{*}title") == allowed(document["title"])
+
+
+def check_valid_oai_dc(document: dict[str, Any]) -> None:
+    """Without the schema that the record itself names, which is on another host."""
+    tree = harvested(document, "oai_dc")
+    tree.attrib.clear()
+    oai_dc_schema().validate(etree.tostring(tree))
+
+
+def check_harvested_ebucore(document: dict[str, Any]) -> None:
+    tree = harvested(document, "ebucore")
+    assert tree.attrib.pop(SCHEMA_LOCATION).startswith("urn:ebu:metadata-schema:ebucore ")
+    ebucore_schema().validate(etree.tostring(tree))
+
+
+SCHEMA_LOCATION = "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation"
 
 
 def check_ebucore(document: dict[str, Any]) -> None:
@@ -110,8 +177,14 @@ CHECKS: dict[str, Check] = {
     "atom": check_atom,
     "json feed": check_json_feed,
     "oembed": check_oembed,
+    "oai_dc": check_oai_dc,
 }
-SCHEMA_CHECKS: dict[str, Check] = {"ebucore": check_ebucore, "ninjs": check_ninjs}
+SCHEMA_CHECKS: dict[str, Check] = {
+    "ebucore": check_ebucore,
+    "harvested ebucore": check_harvested_ebucore,
+    "oai_dc": check_valid_oai_dc,
+    "ninjs": check_ninjs,
+}
 
 # Where an editor writes freely.
 FREE = {

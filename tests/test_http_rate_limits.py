@@ -101,6 +101,7 @@ def test_default_policies_are_600_6000_and_60_a_minute() -> None:
         ("uploads", 6000, 60),
         ("unsubscribe", 6000, 60),
         ("keys", 6000, 60),
+        ("harvests", 3000, 60),
         ("auth", 60, 60),
     ]
 

@@ -1,5 +1,6 @@
 """What mails say and how they are dressed."""
 
+import json
 import re
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -13,7 +14,7 @@ import pytest
 from typing_extensions import override
 
 from app.services import mails
-from app.services.mail_outbox import KINDS_WITH_CODE, KindWithCode, Notice
+from app.services.mail_kinds import KINDS_WITH_CODE, KindWithCode, Notice
 from app.services.mails import RenderedMail, UnsendableMail, compose, deliverable, render
 from app.settings import Settings
 
@@ -32,6 +33,29 @@ NEWSLETTER = {
     "consent_text": "Yes, please: <all> of it.",
 }
 API_KEY = {"key": "Archive <Brest> (…x7Qd)", "scopes": "assets:read, assets:download"}
+TITLES = ["Ships [and](https://evil.example) <boats>", "> Dogs & harbour", "A third"]
+MATCHES = {
+    "total": "7",
+    "searches": json.dumps(
+        [
+            {
+                "name": "Harbours",
+                "assets": [
+                    {"title": title, "url": f"https://app.example/assets/{number}"}
+                    for number, title in enumerate(TITLES)
+                ],
+                "left_out": 4,
+                "stop": "https://api.example/v1/saved-searches/stop/a",
+            },
+            {
+                "name": "[Ships](https://evil.example)",
+                "assets": [{"title": TITLES[2], "url": "https://app.example/assets/2"}],
+                "left_out": 0,
+                "stop": "https://api.example/v1/saved-searches/stop/b",
+            },
+        ]
+    ),
+}
 MAIL_ID = UUID("0198c0de-1111-7000-8000-000000000000")
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -45,6 +69,8 @@ def params_of(kind: str) -> dict[str, str]:
         return {"host": "hooks.example.org", "reason": "failing"}
     if kind.startswith("api_key_"):
         return API_KEY
+    if kind == "saved_search_matches":
+        return MATCHES
     return UNDO if kind == "email_changed" else {}
 
 
@@ -120,7 +146,7 @@ def test_each_language_says_it_in_its_own_words(kind: str) -> None:
     english, french = rendered(kind, "en"), rendered(kind, "fr")
     assert english.subject != french.subject
     same = set(english.text.split("\n\n")) & set(french.text.split("\n\n"))
-    assert all(line.startswith(("1234", "@app.example")) for line in same)
+    assert all(line.startswith(("1234", "@app.example", *TITLES)) for line in same)
 
 
 def test_every_text_exists_in_every_language() -> None:
@@ -320,3 +346,33 @@ def test_html_reads_well_in_the_dark_and_calls_nobody() -> None:
 )
 def test_domains_outside_ascii_need_no_smtputf8(typed: str, ascii_domain: str) -> None:
     assert deliverable(typed) == ascii_domain
+
+
+# Saved searches
+
+
+def test_new_matches_are_listed_under_their_searches() -> None:
+    mail = rendered("saved_search_matches")
+    assert mail.subject == "7 new matches for your saved searches"
+    assert Paragraphs(mail.html).links == [
+        *(f"https://app.example/assets/{number}" for number in range(3)),
+        "https://api.example/v1/saved-searches/stop/a",
+        "https://app.example/assets/2",
+        "https://api.example/v1/saved-searches/stop/b",
+    ]
+    assert [title for title in TITLES if f"\n\n{title}\nhttps://app" in mail.text] == TITLES
+    assert mail.text.count("And 4 more,") == 1
+    assert "at most once in 15 minutes." in mail.text
+    assert "\n\n\n" not in mail.text
+    assert "Preview" not in mail.text
+
+
+def test_one_new_match_is_spoken_of_as_one() -> None:
+    one = {**MATCHES, "total": "1"}
+    subjects = [
+        render("saved_search_matches", locale, one, site=SITE).subject for locale in ("en", "fr")
+    ]
+    assert subjects == [
+        "1 new match for your saved searches",
+        "1 nouveau résultat pour vos recherches enregistrées",
+    ]

@@ -28,6 +28,8 @@ from app.models import (
     LoginFailures,
     OutboxMail,
     RevokedToken,
+    SavedSearch,
+    SavedSearchMatch,
     Session,
     Signup,
     StoredSigningKey,
@@ -159,6 +161,11 @@ async def store(database: Database, *entries: Base) -> None:
         session.add_all(entries)
 
 
+def saved_search() -> SavedSearch:
+    at = {"watches_since": NOON, "created_at": NOON, "updated_at": NOON}
+    return SavedSearch(id=OWNER, account_id=OWNER, name="All", last_sequence=0, **at)
+
+
 async def left(database: Database, table: type[Base], now: datetime) -> int:
     """How many rows of a table are still there after a purge."""
     await purge(database, now=now)
@@ -189,6 +196,7 @@ async def left(database: Database, table: type[Base], now: datetime) -> int:
         (consent, 1095 * DAY),
         (lambda: api_key(revoked_at=NOON), 400 * DAY),
         (lambda: api_key(expires_at=NOON), 400 * DAY),
+        (lambda: SavedSearchMatch(search_id=OWNER, asset_id=OWNER, matched_at=NOON), 60 * DAY),
     ],
     ids=[
         "pending_flow",
@@ -209,12 +217,15 @@ async def left(database: Database, table: type[Base], now: datetime) -> int:
         "consent",
         "revoked_api_key",
         "expired_api_key",
+        "saved_search_match",
     ],
 )
 async def test_row_stays_to_the_end_of_its_term_and_no_longer(
     database: Database, entry: Callable[[], Base], term: timedelta
 ) -> None:
     made = entry()
+    if isinstance(made, SavedSearchMatch):
+        await store(database, saved_search())
     await store(database, made)
     assert await left(database, type(made), NOON + term) == 1
     assert await left(database, type(made), NOON + term + SECOND) == 0
@@ -366,7 +377,9 @@ def test_every_table_has_a_term_or_a_reason_for_none() -> None:
     """A new table fails here until somebody has decided how long its rows are kept."""
     # Until their owners delete them.
     kept = {"account", "asset", "collection", "keyword", "newsletter_edition", "newsletter_topic"}
-    kept |= {"webhook_endpoint"}
+    kept |= {"saved_search", "webhook_endpoint"}
+    # For ever: that something was there, and was withdrawn, stays true.
+    feed = {"change", "change_feed"}
     # So that nobody is written to who has left: until they are erased, and then as a bare hash.
     refusals = {"newsletter_subscriber", "newsletter_suppression"}
     with_their_edition = {"newsletter_message"}
@@ -380,9 +393,10 @@ def test_every_table_has_a_term_or_a_reason_for_none() -> None:
     with_their_flow = {"verification_code"}
     # By jobs that delete their bytes from the store first.
     collected = {"stored_object", "condemned_object", "upload", "upload_part"}
+    collected |= {"export", "export_file"}
     purged = {table.__tablename__ for table in retention.TABLES}
     of_newsletter = (refusals, with_their_edition, bare_states)
-    others = (kept, with_their_asset, bare_counts, with_their_flow, collected, *of_newsletter)
+    others = (kept, feed, with_their_asset, bare_counts, with_their_flow, collected, *of_newsletter)
     assert purged.union(*others) == Base.metadata.tables.keys()
     assert not any(purged & each for each in others)
 

@@ -26,7 +26,14 @@ from app.crypto import Keyring
 from app.db import Database
 from app.jobs.webhook_answers import judge_failure, retry_after
 from app.models import Account, WebhookDelivery, WebhookEndpoint
-from app.services import changes, policy, webhook_fan_out, webhook_states, webhooks
+from app.services import (
+    changes,
+    policy,
+    saved_search_events,
+    webhook_fan_out,
+    webhook_states,
+    webhooks,
+)
 from app.services.webhook_claims import Claim
 from tests.factories import publish_story, withdraw
 from tests.helpers import Clock, Mailbox, rows, sign_up
@@ -187,6 +194,22 @@ async def test_other_features_tell_who_asked_for_it(
     assert (told, none) == (1, 0)
     assert got.message["data"] == {"id": "a-search"}
     assert [each["sequence"] for each in await owner.deliveries(webhook)] == [None]
+
+
+async def test_new_matches_of_a_saved_search_are_told_in_parts(
+    live_database: Database, keyring: Keyring, owner: Owner, sink: Sink
+) -> None:
+    ids = [str(uuid4()) for _ in range(1_000)]
+    data = {"saved_search_id": str(uuid4()), "name": "\U0001f6a2" * 200, "asset_ids": ids}
+    async with telling(live_database, keyring):
+        webhook = await active(owner, sink, events=["saved_search.matched"])
+        row = await endpoint_row(live_database, webhook)
+        async with live_database.transaction() as session:
+            await saved_search_events.announce(session, row.account_id, data, now=datetime.now(UTC))
+        parts = [got.message["data"] for got in await sink.has(4)]
+    assert sorted(len(part["asset_ids"]) for part in parts) == [100, 300, 300, 300]
+    assert {each for part in parts for each in part["asset_ids"]} == set(ids)
+    assert {part["name"] for part in parts} == {"\U0001f6a2" * 200}
 
 
 async def test_message_that_is_too_large_is_refused_by_who_makes_it(

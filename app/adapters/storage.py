@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from errno import EXDEV
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -59,6 +60,7 @@ class Storage(Protocol):
 
     def path_of(self, key: str) -> Path | None: ...
     async def put_file(self, key: str, path: Path, *, filename: str, media_type: str) -> None: ...
+    async def move_file(self, key: str, path: Path, *, filename: str, media_type: str) -> None: ...
     async def size(self, key: str) -> int: ...
     async def has(self, key: str, *, size_bytes: int) -> bool: ...
     async def presigned_url(self, key: str, *, lifetime: timedelta) -> str | None: ...
@@ -96,6 +98,15 @@ class ObjectStorage:
         with _errors("storing an object", key):
             size = (await asyncio.to_thread(path.stat)).st_size
             await self._put(key, path, size, attributes if self.can_presign else None)
+
+    async def move_file(self, key: str, path: Path, *, filename: str, media_type: str) -> None:
+        """Store a file that nobody needs where it is: renamed, where that is all there is to it."""
+        place = self.path_of(key)
+        with _errors("storing an object", key):
+            if place is not None and await asyncio.to_thread(_rename, path, place):
+                return
+        await self.put_file(key, path, filename=filename, media_type=media_type)
+        await asyncio.to_thread(path.unlink)
 
     async def size(self, key: str) -> int:
         """Bytes; raises `ObjectMissing`."""
@@ -217,6 +228,18 @@ def open_storage(url: str | None, *, default_folder: Path) -> ObjectStorage:
     if parts.scheme == "s3" and parts.hostname:
         return _s3(parts.hostname, dict(parse_qsl(parts.query)), prefix=parts.path.strip("/"))
     raise StorageError("STORAGE_URL must be file:///folder or s3://bucket?endpoint=…")
+
+
+def _rename(path: Path, place: Path) -> bool:
+    """Whether that was possible: both may be on different disks."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.rename(place)
+    except OSError as error:
+        if error.errno != EXDEV:
+            raise
+        return False
+    return True
 
 
 @contextmanager

@@ -22,11 +22,15 @@ class WorkspaceFull(Exception):
 
 
 @contextmanager
-def workspace(parent: Path) -> Iterator[Path]:
-    """An empty folder. Those of processes that were killed are cleared away before."""
+def workspace(parent: Path, *, only: str | None = None) -> Iterator[Path]:
+    """An empty folder. Those of processes that were killed are cleared away before.
+
+    Of the kind that `only` names no two are made at the same time: whatever is left of it is
+    cleared at once.
+    """
     parent.mkdir(parents=True, exist_ok=True)
-    _clear(parent)
-    folder = Path(mkdtemp(dir=parent))
+    _clear(parent, only)
+    folder = Path(mkdtemp(prefix=only, dir=parent))
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)
@@ -38,11 +42,23 @@ def workspace(parent: Path) -> Iterator[Path]:
 
 async def save(chunks: AsyncIterable[bytes], path: Path, *, size_bytes: int) -> None:
     """Write a file of a known size, or raise `WorkspaceFull` before the disk is."""
-    free = (await asyncio.to_thread(shutil.disk_usage, path.parent)).free
+    await asyncio.to_thread(check_room, path.parent, size_bytes=size_bytes)
+    with full_disk_told():
+        await _write(chunks, path)
+
+
+def check_room(folder: Path, *, size_bytes: int = 0) -> None:
+    """Raise `WorkspaceFull` unless so much can be added, and others still have room."""
+    free = shutil.disk_usage(folder).free
     if free < size_bytes + _RESERVE:
         raise WorkspaceFull(f"{size_bytes} bytes are needed, {free} are free")
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Raise `WorkspaceFull` for what the system says of a full disk."""
     try:
-        await _write(chunks, path)
+        yield
     except OSError as error:
         raise WorkspaceFull(str(error)) if error.errno == ENOSPC else error from error
 
@@ -56,11 +72,12 @@ async def _write(chunks: AsyncIterable[bytes], path: Path) -> None:
         await asyncio.to_thread(file.close)
 
 
-def _clear(parent: Path) -> None:
+def _clear(parent: Path, only: str | None) -> None:
     """The lock of a process ends with it, so a folder that can be locked has lost its owner."""
     for folder in parent.iterdir():
         with suppress(OSError):
-            if time.time() - folder.stat().st_mtime < _UNLOCKED_AT_MOST:
+            is_left = only is not None and folder.name.startswith(only)
+            if not is_left and time.time() - folder.stat().st_mtime < _UNLOCKED_AT_MOST:
                 continue
             lock = os.open(folder, os.O_RDONLY)
             try:

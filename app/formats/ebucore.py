@@ -29,6 +29,10 @@ _Text = tuple[str, str]  # with its language first
 
 
 def write(document: _Document, addresses: Addresses) -> bytes:
+    return xml_tree.to_bytes(build(document, addresses))
+
+
+def build(document: _Document, addresses: Addresses) -> Element:
     tree = xml_tree.root(f"{EBUCORE}ebuCoreMain", NAMESPACES, version="1.10")
     tree.set("dateLastModified", _day(document["updated_at"]))
     tree.set("timeLastModified", _time_of_day(document["updated_at"]))
@@ -56,7 +60,7 @@ def write(document: _Document, addresses: Addresses) -> bytes:
     for shot in timed_shots(document):
         texts = [(document["language"], shot.shot["text"]), *translated[shot.shot["number"]]]
         _add_shot(core, shot, texts)
-    return xml_tree.to_bytes(tree)
+    return tree
 
 
 def _add_titles(core: Element, document: _Document) -> None:

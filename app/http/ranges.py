@@ -3,8 +3,8 @@
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from starlette.datastructures import Headers
@@ -34,6 +34,8 @@ class ServedFile:
     cache_control: str = "private, no-cache, no-transform"
     # Where the bytes are on this machine, if they are.
     path: Path | None = None
+    # What else is to be said of it.
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class _FileResponse(StreamingResponse):
 def _described(file: ServedFile) -> dict[str, str]:
     """What the client is told of the file in any case."""
     return {
+        **file.headers,
         "Cache-Control": file.cache_control,
         "Content-Disposition": file.content_disposition,
         "Repr-Digest": f"sha-256=:{_base64(file.sha256)}:",

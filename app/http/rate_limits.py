@@ -34,7 +34,8 @@ def _always(_: Scope) -> bool:
 
 
 def _is_ordinary(scope: Scope) -> bool:
-    return not _is_upload(scope) and not _is_one_click(scope) and not is_of_key(scope)
+    others = (_is_upload, _is_one_click, _is_harvest, is_of_key)
+    return not any(applies(scope) for applies in others)
 
 
 def _is_upload(scope: Scope) -> bool:
@@ -46,6 +47,12 @@ def _is_one_click(scope: Scope) -> bool:
     """A reader who leaves the newsletter: for all of its users a mailbox provider calls itself."""
     path: str = scope["path"]
     return scope["method"] == "POST" and path.startswith("/v1/newsletter/unsubscribe/")
+
+
+def _is_harvest(scope: Scope) -> bool:
+    """A page of a harvest, one after the other; harvesters know 503, but not 429."""
+    path: str = scope["path"]
+    return path == "/oai"
 
 
 def _is_auth(scope: Scope) -> bool:
@@ -76,6 +83,7 @@ DEFAULT_POLICIES = (
     # All the programs of a broadcaster may share an address; what they show is checked only after
     # this, and what turns out to be no good counts as `ORDINARY` too.
     RateLimitPolicy("keys", quota=6000, window=60, applies=is_of_key),
+    RateLimitPolicy("harvests", quota=3000, window=60, applies=_is_harvest),
     AUTH,
 )
 

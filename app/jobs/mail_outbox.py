@@ -23,6 +23,7 @@ from app.crypto import Keyring
 from app.db import Database
 from app.jobs import faults
 from app.services import mail_outbox, mails, one_time_codes, policy
+from app.services.mail_kinds import FINISHED_KIND, KINDS_WITH_CODE
 from app.services.mail_outbox import ClaimedMail
 from app.services.mails import UnsendableMail
 from app.services.one_time_codes import CodeSuperseded
@@ -124,7 +125,7 @@ class MailSender:
             mail = await mail_outbox.claim(
                 session, mail_id, keyring=self.keyring, now=now, lease=self.lease
             )
-            if mail is None or mail.kind not in mail_outbox.KINDS_WITH_CODE:
+            if mail is None or mail.kind not in KINDS_WITH_CODE:
                 return mail
             try:
                 return await self._with_live_code(session, mail, now)
@@ -177,7 +178,7 @@ class MailSender:
 
     def _message(self, mail: ClaimedMail, recipient: str) -> tuple[EmailMessage | bytes, str]:
         """The mail and its envelope sender."""
-        if mail.kind == mail_outbox.FINISHED_KIND:
+        if mail.kind == FINISHED_KIND:
             return mail.params["message"].encode(), mail.params["sender"]
         message = mails.compose(
             mails.render(mail.kind, mail.locale, mail.params, site=self.site),

@@ -49,10 +49,11 @@ class Keeper:
         now = now or datetime.now(UTC)
         since = now - policy.KEEP_UNREFERENCED_OBJECT
         total = 0
-        async for page in self.storage.list_objects(stored_objects.PREFIX):
-            old = [listed.key for listed in page if listed.stored_at <= since]
-            async with self.database.transaction() as session:
-                total += await stored_objects.condemn_strays(session, old, now=now)
+        for prefix in stored_objects.PREFIXES:
+            async for page in self.storage.list_objects(prefix):
+                old = [listed.key for listed in page if listed.stored_at <= since]
+                async with self.database.transaction() as session:
+                    total += await stored_objects.condemn_strays(session, old, now=now)
         await self.delete_condemned()
         if total:
             log.warning("stray_objects_collected", count=total)

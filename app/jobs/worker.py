@@ -18,11 +18,13 @@ from app.jobs import bounces, editions, faults, retention, stored_objects
 from app.jobs.consumer import Consumer, JobKind, Patience, Periodic, sleep
 from app.jobs.delivery_attempts import Post
 from app.jobs.digests import Digester
+from app.jobs.exports import Exporter
 from app.jobs.incoming_files import IncomingFiles
 from app.jobs.mail_outbox import Circuit, MailSender
 from app.jobs.newsletter_sending import CONNECTIONS, EditionSender
 from app.jobs.publication import Publisher
 from app.jobs.renditions import RenditionProcessor
+from app.jobs.saved_searches import Alerter
 from app.jobs.uploads import Cleaner
 from app.jobs.webhooks import Surroundings, WebhookSender
 from app.services import (
@@ -76,7 +78,8 @@ async def run(
     direct = Database(settings.database_direct_url) if settings.database_direct_url else database
     timed = [*duties.timed, *periodic]
     consumer = Consumer(direct, duties.kinds, timed, patience=pace.patience, stop=stop)
-    sweeping = [asyncio.create_task(_repeat(sweep, pace.sweep, stop)) for sweep in duties.sweeps]
+    sweeps = [*duties.sweeps, _open_exporter(database, direct, settings).sweep]
+    sweeping = [asyncio.create_task(_repeat(sweep, pace.sweep, stop)) for sweep in sweeps]
     sweeping.append(
         asyncio.create_task(bounces.listen(database, settings=settings, keyring=keyring))
     )
@@ -164,6 +167,7 @@ def _duties(
             objects.sweep,
             processor.sweep,
             partial(editions.start_due, database, newsroom),
+            Alerter(database, newsroom, mail_sender.keyring).sweep,
         ],
         timed=[
             Periodic("purge", "17 * * * *", partial(retention.purge, database)),
@@ -181,6 +185,11 @@ def _open_webhooks(database: Database, settings: Settings, keyring: Keyring) -> 
     client = WebhookClient(partial(webhook_urls.is_allowed, loopback=loopback))
     around = Surroundings(keyring, settings.base_url, loopback=loopback)
     return WebhookSender(database, client, around)
+
+
+def _open_exporter(database: Database, direct: Database, settings: Settings) -> Exporter:
+    objects = stored_objects.Keeper(database, _open_storage(settings))
+    return Exporter(objects, direct, settings.data_dir / "tmp")
 
 
 def _newsroom(settings: Settings) -> Newsroom:

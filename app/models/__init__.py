@@ -11,6 +11,7 @@ from app.models.changes import Change, ChangeFeed
 from app.models.collections import Collection, CollectionItem
 from app.models.downloads import Download
 from app.models.editions import Delivery, Edition, EditionMessage, MailRate
+from app.models.exports import Export, ExportFile
 from app.models.idempotency import IdempotencyKey
 from app.models.keywords import Keyword
 from app.models.login_failures import LoginFailures
@@ -24,6 +25,7 @@ from app.models.newsletter import (
     Topic,
 )
 from app.models.renditions import CondemnedObject, Rendition, StoredObject
+from app.models.saved_searches import SavedSearch, SavedSearchMatch
 from app.models.sessions import Session
 from app.models.signing_keys import StoredSigningKey
 from app.models.uploads import Upload, UploadPart
@@ -59,6 +61,8 @@ __all__ = [
     "Edition",
     "EditionMessage",
     "EmailChangeUndo",
+    "Export",
+    "ExportFile",
     "FacetCount",
     "FailedCodes",
     "IdempotencyKey",
@@ -68,6 +72,8 @@ __all__ = [
     "OutboxMail",
     "Rendition",
     "RevokedToken",
+    "SavedSearch",
+    "SavedSearchMatch",
     "Session",
     "Signup",
     "StoredObject",

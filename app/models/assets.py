@@ -46,6 +46,8 @@ class Asset(Identified, Base):
         CheckConstraint("state <> 'scheduled' OR publish_at IS NOT NULL", name="scheduled"),
         CheckConstraint("(state = 'published') = (document IS NOT NULL)", name="document"),
         Index("ix_asset_state_updated_at", "state", "updated_at", "id"),
+        # For harvests of a type that few assets have, or none.
+        Index(None, "type"),
         Index("ix_asset_publish_at", "publish_at", postgresql_where=text("state = 'scheduled'")),
         Index(
             "ix_asset_available_until",

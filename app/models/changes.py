@@ -50,4 +50,5 @@ class Change(Identified, Base):
         Index(
             "ix_change_committed_at", "committed_at", "asset_id", postgresql_where=text("is_latest")
         ),
+        Index("ix_change_withdrawn", "sequence", postgresql_where=text("kind = 'withdrawn'")),
     )

@@ -27,7 +27,8 @@ from app.schemas.asset_lists import AssetFilterQuery, AssetListAnswer, AssetList
 from app.services import asset_desk, asset_pages
 from app.services.asset_facets import Facets
 from app.services.asset_hits import Filters
-from app.services.asset_pages import Answer
+from app.services.asset_pages import Answer, Reader
+from app.services.context import Deployment
 from app.services.derived_files import DeskView
 from app.services.policy import COUNTED_HITS
 from app.services.search_reading import QueryTooLong
@@ -57,13 +58,18 @@ async def list_assets(
     query: Annotated[AssetListQuery, Query()],
 ) -> Response:
     """Published assets, newest first or as they fit `q`. With `status`, those of the desk."""
-    target = f"{request.scope['path']}?{request.url.query}"
-    pager = Pager(Page(query.limit, query.cursor), deployment.keyring.key("cursor"), target)
-    if query.status is not None:
-        if not (await get_account(request, now)).is_editor:
-            raise Forbidden
-        return await _list_desk(transactions, pager, query, view)
-    scope = _scope(query)
+    if query.status is None:
+        return await public_list(request, reader, deployment, query)
+    if not (await get_account(request, now)).is_editor:
+        raise Forbidden
+    return await _list_desk(transactions, _pager(request, deployment, query), query, view)
+
+
+async def public_list(
+    request: Request, reader: Reader, deployment: Deployment, query: AssetListQuery
+) -> Response:
+    """A page of published assets, which goes on at the address of this request."""
+    pager, scope = _pager(request, deployment, query), _scope(query)
     answer = await asset_pages.find(
         reader,
         filters_of(query),
@@ -81,6 +87,11 @@ async def list_assets(
         updated_at=answer.page.updated_at,
         headers={"Link": pager.link(cursor)} if cursor else None,
     )
+
+
+def _pager(request: Request, deployment: Deployment, query: AssetListQuery) -> Pager:
+    target = f"{request.scope['path']}?{request.url.query}"
+    return Pager(Page(query.limit, query.cursor), deployment.keyring.key("cursor"), target)
 
 
 def filters_of(query: AssetFilterQuery) -> Filters:

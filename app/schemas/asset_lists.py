@@ -67,7 +67,11 @@ def _names(known: tuple[str, ...], most: int) -> AfterValidator:
     return AfterValidator(split)
 
 
-class AssetListQuery(AssetFilterQuery):
+class AssetListView(BaseModel):
+    """How a list is shown, whatever it is of."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
     sort: Sort | None = Field(default=None, description="`relevance` with `q`, else newest first")
     fields: Annotated[str, _names(tuple(AssetAnswer.model_fields), 100)] | None = Field(
         default=None, description="Members that each item has; `id` is always there"
@@ -75,10 +79,13 @@ class AssetListQuery(AssetFilterQuery):
     facets: Annotated[str, _names(FACETS, policy.MAX_FACETS)] | None = Field(
         default=None, description="What to count: " + ", ".join(FACETS)
     )
-    status: AssetStatus | None = Field(default=None, description="For editors: latest change first")
     limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
     # Of any length: a bad one is a bad cursor, whatever is bad in it.
     cursor: str | None = None
+
+
+class AssetListQuery(AssetListView, AssetFilterQuery):
+    status: AssetStatus | None = Field(default=None, description="For editors: latest change first")
 
 
 class FacetValue(Answer):

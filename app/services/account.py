@@ -26,6 +26,7 @@ from app.models import (
     OutboxMail,
     Rendition,
     RevokedToken,
+    SavedSearch,
     Session,
     Upload,
     VerificationCode,
@@ -160,6 +161,7 @@ def _sections(account: Account, keyring: Keyring) -> dict[str, Select[Any]]:
         "audit_events": select(AuditEvent).where(AuditEvent.subject == str(account_id)),
         "asset_versions": select(AssetVersion).where(AssetVersion.account_id == account_id),
         "renditions": select(Rendition).where(Rendition.created_by == account_id),
+        "saved_searches": select(SavedSearch).where(SavedSearch.account_id == account_id),
         "uploads": select(Upload).where(Upload.account_id == account_id),
         "webhooks": select(WebhookEndpoint).where(WebhookEndpoint.account_id == account_id),
     }

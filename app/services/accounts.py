@@ -46,8 +46,10 @@ async def search(
     return (await session.scalars(query)).all()
 
 
-async def get(session: AsyncSession, account_id: UUID) -> Account:
-    account = await session.get(Account, account_id)
+async def get(session: AsyncSession, account_id: UUID, *, lock: bool = False) -> Account:
+    """Locked, it is not erased meanwhile; rows that refer to it may be added all the same."""
+    for_update = {"key_share": True} if lock else None
+    account = await session.get(Account, account_id, with_for_update=for_update)
     if account is None:
         raise NotFound
     return account

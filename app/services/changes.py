@@ -1,13 +1,15 @@
 """The change feed: what became public, changed or was withdrawn, in the order of the commits."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.crypto import base64url
 from app.models import Change, ChangeFeed
 
 # Where the number of each committed change is announced.
@@ -26,9 +28,40 @@ async def record(
     await session.flush()
 
 
-async def head(session: AsyncSession) -> int:
-    """The number of the latest change that is committed; 0 before the first."""
-    return await session.scalar(select(ChangeFeed.last_sequence)) or 0
+def cursor(epoch: UUID, sequence: int) -> str:
+    """What a consumer goes on from that has everything up to this number.
+
+    It is not signed: a cursor must stay good whatever becomes of our secrets.
+    """
+    return base64url(epoch.bytes + sequence.to_bytes(8))
+
+
+async def last_sequence(session: AsyncSession) -> int:
+    """The number of the last change that is committed: all up to it can be seen."""
+    return (await session.execute(select(ChangeFeed.last_sequence))).scalar_one()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedAsset:
+    """By the numbers of its changes in a part of the feed: the last, and its publication."""
+
+    asset_id: UUID
+    sequence: int
+    published_by: int | None
+
+
+async def changed_assets(
+    session: AsyncSession, *, after: int, until: int
+) -> Sequence[ChangedAsset]:
+    """The assets that changed after one change and up to another, each once."""
+    last = func.max(Change.sequence)
+    published_by = last.filter(Change.kind == "created")
+    query = select(Change.asset_id, last, published_by).group_by(Change.asset_id)
+    rows = await session.execute(query.where(Change.sequence > after, Change.sequence <= until))
+    return [
+        ChangedAsset(asset_id, sequence or until, published)
+        for asset_id, sequence, published in rows
+    ]
 
 
 async def list_after(
@@ -46,7 +79,7 @@ async def last_before(session: AsyncSession, moment: datetime) -> int:
 
     Found by halving, since numbers have no gaps and the times of commits have their order.
     """
-    low, high = 0, await head(session)
+    low, high = 0, await last_sequence(session)
     while low < high:
         middle = (low + high + 1) // 2
         of_this = select(Change.committed_at).where(Change.sequence == middle)

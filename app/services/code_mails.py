@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.models import Account, VerificationFlow
 from app.services import mail_outbox
 from app.services.context import Deployment
+from app.services.mail_kinds import KINDS_WITH_CODE, MailKind
 from app.services.one_time_codes import DrawnCode
 
 _PAGES = {"registration": "verify", "password_reset": "reset"}
@@ -32,7 +33,7 @@ async def write(
     kind = _mail_kind(flow.purpose, has_account=owner is not None)
     if flow.purpose == "password_reset" and owner is not None:
         flow.account_id = owner.id  # who asked first and registered then resets all the same
-    carries_code = kind in mail_outbox.KINDS_WITH_CODE
+    carries_code = kind in KINDS_WITH_CODE
     await mail_outbox.enqueue(
         session,
         kind=kind,
@@ -60,7 +61,7 @@ _OWNER = select(Account.id, Account.email, Account.locale).where(
 )
 
 
-def _mail_kind(purpose: str, *, has_account: bool) -> mail_outbox.MailKind:
+def _mail_kind(purpose: str, *, has_account: bool) -> MailKind:
     if purpose == "registration":
         return "account_exists" if has_account else "registration_code"
     if purpose == "password_reset":

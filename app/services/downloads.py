@@ -57,6 +57,15 @@ class Reader(Protocol):
     async def fetchrow(self, query: str, *args: Any) -> Any: ...
 
 
+class InStore(Protocol):
+    """Where the bytes of something are, and how many they must be."""
+
+    @property
+    def object_key(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class DownloadLink:
     url: str
@@ -169,7 +178,7 @@ async def open_ticket(
     return StoredFile(**row)
 
 
-async def check_stored(store: Store, file: StoredFile) -> None:
+async def check_stored(store: Store, file: InStore) -> None:
     """Never begin a 200 that can't be finished: the object must be there, in its full size."""
     if not await store.has(file.object_key, size_bytes=file.size_bytes):
         raise FileLost(file.object_key)

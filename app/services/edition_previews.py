@@ -31,6 +31,7 @@ from app.services.context import Deployment, Editor, Newsroom
 from app.services.edition_messages import FrozenMessage, Letter
 from app.services.emails import EmailAddress
 from app.services.languages import LOCALES
+from app.services.mail_kinds import FINISHED_KIND
 from app.services.newsletter_tokens import Recipient
 
 TESTED = "edition.tested"
@@ -141,7 +142,7 @@ async def send_test(
         mail = frozen.fill(letter, keyring=deployment.keyring, now=now)
         await mail_outbox.enqueue(
             session,
-            kind=mail_outbox.FINISHED_KIND,
+            kind=FINISHED_KIND,
             to=address.typed,
             locale=language,
             params={"message": mail.decode(), "sender": parseaddr(newsroom.sender)[1]},

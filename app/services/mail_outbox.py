@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal, get_args
 from uuid import UUID
 
 import structlog
@@ -21,30 +20,9 @@ from app.crypto import Keyring, UnsealError
 from app.models import Account, OutboxMail
 from app.services import job_queue, policy
 from app.services.context import Deployment
+from app.services.mail_kinds import MailKind, Notice
 
 log = structlog.get_logger(__name__)
-
-KindWithCode = Literal["registration_code", "password_reset_code", "email_change_code"]
-Notice = Literal[
-    "account_exists",
-    "no_account",
-    "email_taken",
-    "email_changed",
-    "password_changed",
-    "sessions_ended",
-    "account_deleted",
-    "api_key_created",
-    "api_key_rotated",
-    "newsletter_confirm",
-    "newsletter_already",
-    "webhook_created",
-    "webhook_disabled",
-]
-# Its params are the whole mail and its envelope sender, instead of what a template needs.
-FinishedKind = Literal["edition_test"]
-MailKind = Literal[KindWithCode, Notice, FinishedKind]
-KINDS_WITH_CODE: frozenset[str] = frozenset(get_args(KindWithCode))
-FINISHED_KIND: FinishedKind = "edition_test"
 
 ENTRYPOINT = "send_mail"
 # People wait for these mails, so their jobs go before any other.
@@ -146,8 +124,9 @@ async def claim(
     )
     if row is None or row.sealed is None:
         return None
-    progress = (row.code_id, row.attempts, row.created_at)
-    mail = ClaimedMail(row.id, row.kind, row.locale, "", {}, *progress)
+    mail = ClaimedMail(
+        row.id, row.kind, row.locale, "", {}, row.code_id, row.attempts, row.created_at
+    )
     try:
         contents = json.loads(keyring.unseal(_SEALED_FOR, row.sealed))
     except UnsealError:
@@ -228,8 +207,9 @@ def presentable(answer: str, to: str) -> str:
     """A mail server's answer on one line, without the address or its local part."""
     printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in answer)
     anonymous = _ADDRESS.sub("…", printable)
+    local_part = to.rpartition("@")[0]
     # Hardly any answer has it, and a pattern for each address would take longer than the rest.
-    if (local_part := to.rpartition("@")[0]) and local_part.casefold() in anonymous.casefold():
+    if local_part and local_part.casefold() in anonymous.casefold():
         whole_word = rf"(?<!\w){re.escape(local_part)}(?!\w)"
         anonymous = re.sub(whole_word, "…", anonymous, flags=re.IGNORECASE)
     return " ".join(anonymous.split())[:REASON_MAX_LENGTH]

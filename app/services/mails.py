@@ -1,10 +1,12 @@
 """What mails say: from a kind, a language and values to subject, text and HTML.
 
 Each text is written once per language, in templates/mail/<kind>.<language>.txt: a subject, the
-preview that mailboxes show beside it, and paragraphs. "> …" is a code and "[label](address)" a
-button. The HTML part renders the same paragraphs. A new language is a copy of these files.
+preview that mailboxes show beside it, and paragraphs. "> …" is a code, "[label](address)" a button,
+and "- [label](address)" a link in a list. Lists are values in JSON. The HTML part renders the same
+paragraphs. A new language is a copy of these files.
 """
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -33,6 +35,7 @@ _environment = Environment(
     undefined=StrictUndefined,
     auto_reload=False,
 )
+_environment.filters["from_json"] = json.loads
 LANGUAGES = frozenset(
     name.split(".")[1] for name in _environment.list_templates(extensions=["txt"])
 )
@@ -52,7 +55,7 @@ class RenderedMail:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    style: Literal["text", "code", "link"]
+    style: Literal["text", "code", "link", "item"]
     text: str
     url: str = ""
 
@@ -135,6 +138,7 @@ def _durations(language: str) -> dict[str, str]:
         "signup_lifetime": policy.SIGNUP_LIFETIME,
         "signup_interval": policy.SIGNUP_MAIL_INTERVAL,
         "webhook_patience": policy.WEBHOOK_DISABLED_AFTER,
+        "alert_interval": policy.ALERT_MAIL_INTERVAL,
     }
     # A unit is used from one and a half of it on: 7 days rather than 1 week.
     return {
@@ -156,6 +160,8 @@ def _grouped(code: str) -> str:
 
 
 _BUTTON = re.compile(r"\[(?P<label>[^\]]+)\]\((?P<url>\S+)\)")
+# A title may have brackets of its own, but the last ones are ours.
+_ITEM = re.compile(r"- \[(?P<label>.+)\]\((?P<url>[^\s()]+)\)")
 
 
 def _block(paragraph: str) -> Block:
@@ -163,6 +169,8 @@ def _block(paragraph: str) -> Block:
         return Block("code", paragraph.removeprefix("> "))
     if button := _BUTTON.fullmatch(paragraph):
         return Block("link", button["label"], button["url"])
+    if item := _ITEM.fullmatch(paragraph):
+        return Block("item", item["label"], item["url"])
     return Block("text", paragraph)
 
 

@@ -86,8 +86,40 @@ FILENAME_MAX_BYTES = 255
 KEEP_UNREFERENCED_OBJECT = timedelta(hours=24)
 KEEP_REPLACED_RENDITION = timedelta(days=30)
 
+# Exports
+EXPORT_INTERVAL = timedelta(hours=1)
+KEPT_EXPORTS = 3
+# Withdrawals of the same moment share the export that follows them.
+WITHDRAWAL_EXPORT_DELAY = timedelta(seconds=10)
+# Whatever fails, no file with a withdrawn asset in it is given out for longer. The largest
+# catalogues take a minute to write, and one that was begun just before comes first.
+WITHDRAWN_IN_EXPORTS_AT_MOST = timedelta(minutes=5)
+# A new installation's worker has written the first one by then.
+EXPORT_RETRY_AFTER = timedelta(seconds=10)
+
 # Sitemaps: fewer than the 50,000 addresses that one may hold, to be written in a moment.
 SITEMAP_PAGE_SIZE = 1_000
+
+# Saved searches
+MAX_SAVED_SEARCHES = 50
+SAVED_FILTER_MAX_VALUES = 50
+# One mail for all of an account's searches, and what matches meanwhile is in the next.
+ALERT_MAIL_INTERVAL = timedelta(minutes=15)
+ALERT_MAIL_ASSETS = 10
+# A correction may let an asset match for the first time for so long after it was published. Matches
+# are kept longer, so that none is taken for the first one again.
+ALERT_CORRECTION_TERM = timedelta(days=30)
+KEEP_SAVED_SEARCH_MATCH = timedelta(days=60)
+# Searches and changes that one transaction goes through, and searches of one statement.
+ALERT_SEARCHES = 500
+ALERT_CHANGES = 200
+ALERT_STATEMENT_SEARCHES = 100
+
+# Harvests (OAI-PMH): records of a page, and the bytes of documents after which it ends earlier.
+HARVEST_PAGE_SIZE = 100
+HARVEST_PAGE_BYTES = 4 * 1024**2
+# How long an answer waits for changes that are just being committed.
+HARVEST_COMMIT_PATIENCE = timedelta(seconds=2)
 
 # Retention; docs/security.md lists each with its reason.
 KEEP_PENDING_FLOW = timedelta(hours=48)
@@ -214,6 +246,8 @@ WEBHOOK_REPLAY_MAX = 10_000
 # Standard Webhooks asks for less than 20 kB.
 WEBHOOK_PAYLOAD_MAX_BYTES = 20_000
 WEBHOOK_EXCERPT_BYTES = 1_024
+# New matches of a saved search that one message names, well within its size.
+WEBHOOK_MATCHES_PER_MESSAGE = 300
 
 # Files of assets
 # A worker that was silent for so long is taken for dead, and its file is taken up by another.

@@ -30,6 +30,7 @@ from app.models import (
     LoginFailures,
     OutboxMail,
     RevokedToken,
+    SavedSearchMatch,
     Session,
     Signup,
     StoredSigningKey,
@@ -70,6 +71,7 @@ def _expired(now: datetime) -> dict[type[Base], ColumnElement[bool]]:
         # One that was replayed, or is tried still, is young again by its next attempt.
         WebhookDelivery: (WebhookDelivery.created_at < now - policy.KEEP_WEBHOOK_DELIVERY)
         & (WebhookDelivery.next_at < now - policy.KEEP_WEBHOOK_DELIVERY),
+        SavedSearchMatch: SavedSearchMatch.matched_at < now - policy.KEEP_SAVED_SEARCH_MATCH,
         Delivery: Delivery.edition_id.in_(
             select(Edition.id).where(Edition.finished_at < now - policy.KEEP_DELIVERY)
         ),

@@ -28,6 +28,7 @@ from app.services import (
 from app.services.consents import Evidence
 from app.services.context import Client, Deployment
 from app.services.emails import EmailAddress
+from app.services.mail_kinds import MailKind
 from app.services.newsletter_tokens import Recipient
 from app.services.subscriptions import Choice
 
@@ -146,7 +147,7 @@ def _request(wish: Wish, client: Client) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Mail:
-    kind: mail_outbox.MailKind
+    kind: MailKind
     to: str
     locale: str
     params: dict[str, str]

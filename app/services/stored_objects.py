@@ -1,9 +1,9 @@
 """Which objects the store holds, who may refer to them, and when they are deleted.
 
-An object is claimed, put, and referred to by renditions. Once none has done so for a day it is
-condemned: its row goes, and the foreign key of `rendition` keeps everybody from referring to it
-from then on. Only then is it deleted from the store, and its key is never used again: whatever
-comes late, a second deletion or an old link, hits nothing.
+An object is claimed, put, and referred to by renditions or exports. Once none has done so for a
+day it is condemned: its row goes, and foreign keys keep everybody from referring to it from then
+on. Only then is it deleted from the store, and its key is never used again: whatever comes late, a
+second deletion or an old link, hits nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Text,
+    and_,
     cast,
     delete,
     exists,
@@ -26,13 +27,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models import Asset, CondemnedObject, Rendition, StoredObject
+from app.models import Asset, CondemnedObject, ExportFile, Rendition, StoredObject
 from app.services import job_queue, policy
 from app.services.auth import Transactions
 
 # The job that moves a withdrawn asset's objects; its payload is the asset's id.
 ENTRYPOINT = "stored_objects.move"
-PREFIX = "renditions/"
+RENDITIONS, EXPORTS = PREFIXES = ("renditions/", "exports/")
 # Small enough that no transaction holds its locks for long.
 WINDOW = 5000
 BATCH = 500
@@ -45,7 +46,14 @@ class Store(Protocol):
     async def put_file(self, key: str, path: Path, *, filename: str, media_type: str) -> None: ...
 
 
-async def claim(session: AsyncSession, *, sha256: str, size_bytes: int, now: datetime) -> str:
+async def claim(
+    session: AsyncSession,
+    *,
+    sha256: str,
+    size_bytes: int,
+    now: datetime,
+    prefix: str = RENDITIONS,
+) -> str:
     """The key where these bytes are, or where the caller is to put them if they are not yet.
 
     It may be referred to for a day from now. Should it be condemned all the same, as when the
@@ -54,13 +62,16 @@ async def claim(session: AsyncSession, *, sha256: str, size_bytes: int, now: dat
     same = (
         select(StoredObject.key)
         .where(StoredObject.sha256 == sha256, StoredObject.size_bytes == size_bytes)
+        .where(StoredObject.key.startswith(prefix))
         .order_by(StoredObject.created_at)
         .limit(1)
         .with_for_update()
     )
     touch = update(StoredObject).where(StoredObject.key == same.scalar_subquery())
     known = await session.scalar(touch.values(claimed_at=now).returning(StoredObject.key))
-    return known or await _add(session, sha256=sha256, size_bytes=size_bytes, now=now)
+    return known or await _add(
+        session, sha256=sha256, size_bytes=size_bytes, now=now, prefix=prefix
+    )
 
 
 async def store_file(
@@ -80,6 +91,12 @@ async def store_file(
     if not await store.has(key, size_bytes=size_bytes):
         await store.put_file(key, path, filename=filename, media_type=media_type)
     return key
+
+
+async def release(session: AsyncSession, keys: Sequence[str], *, now: datetime) -> None:
+    """Condemn at once those of these objects that nothing refers to any more."""
+    locked = select(StoredObject.key).where(StoredObject.key.in_(keys)).with_for_update()
+    await _condemn(session, (await session.scalars(locked)).all(), now=now)
 
 
 # Withdrawals
@@ -154,7 +171,7 @@ async def condemn_unreferenced(
     if last is not None:
         window &= StoredObject.key <= last
     is_old = StoredObject.claimed_at <= now - policy.KEEP_UNREFERENCED_OBJECT
-    unreferenced = select(StoredObject.key).where(window, is_old, ~_IS_REFERENCED)
+    unreferenced = select(StoredObject.key).where(window, is_old, _IS_UNREFERENCED)
     # Whoever refers to one just now holds its key: that one is skipped, and later ones wait.
     locked = await session.scalars(unreferenced.with_for_update(skip_locked=True))
     return last, await _condemn(session, locked.all(), now=now)
@@ -181,15 +198,20 @@ async def forget(session: AsyncSession, keys: Sequence[str]) -> None:
     await session.execute(delete(CondemnedObject).where(CondemnedObject.key.in_(keys)))
 
 
-_IS_REFERENCED = exists().where(Rendition.object_key == StoredObject.key)
+_IS_UNREFERENCED = and_(
+    ~exists().where(Rendition.object_key == StoredObject.key),
+    ~exists().where(ExportFile.object_key == StoredObject.key),
+)
 _IS_OLD = StoredObject.created_at < Asset.withdrawn_at
 _HAS_OLD_OBJECTS = exists().where(
     Rendition.asset_id == Asset.id, Rendition.object_key == StoredObject.key, _IS_OLD
 )
 
 
-async def _add(session: AsyncSession, *, sha256: str, size_bytes: int, now: datetime) -> str:
-    key = f"{PREFIX}{sha256[:2]}/{sha256}-{token_hex(4)}"
+async def _add(
+    session: AsyncSession, *, sha256: str, size_bytes: int, now: datetime, prefix: str = RENDITIONS
+) -> str:
+    key = f"{prefix}{sha256[:2]}/{sha256}-{token_hex(4)}"
     session.add(
         StoredObject(key=key, size_bytes=size_bytes, sha256=sha256, created_at=now, claimed_at=now)
     )
@@ -201,7 +223,7 @@ async def _condemn(session: AsyncSession, keys: Sequence[str], *, now: datetime)
     """Condemn locked objects, except those that somebody came to refer to before the lock."""
     gone = (
         delete(StoredObject)
-        .where(StoredObject.key.in_(keys), ~_IS_REFERENCED)
+        .where(StoredObject.key.in_(keys), _IS_UNREFERENCED)
         .returning(StoredObject.key)
         .cte("gone")
     )

@@ -159,7 +159,7 @@ async def _proven(session: AsyncSession, webhook_id: UUID, asked: Asked) -> Webh
 
 async def _limits(session: AsyncSession, wanted: Range) -> tuple[int, int]:
     """The numbers that a range begins after and ends with, within what there is."""
-    last = await changes.head(session)
+    last = await changes.last_sequence(session)
     if wanted.until_sequence is not None:
         last = min(last, wanted.until_sequence)
     if wanted.until is not None:

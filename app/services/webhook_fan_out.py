@@ -54,7 +54,7 @@ async def _lock_behind(
         .join(Account, Account.id == WebhookEndpoint.account_id)
         .where(
             WebhookEndpoint.state == "active",
-            WebhookEndpoint.read_until < await changes.head(session),
+            WebhookEndpoint.read_until < await changes.last_sequence(session),
             Account.suspended_at.is_(None),
         )
         .order_by(order)

@@ -93,7 +93,7 @@ async def follow_answer(
 
 async def activate(session: AsyncSession, endpoint: WebhookEndpoint, *, now: datetime) -> None:
     """Let a locked endpoint that was proven, or paused, get messages from now on."""
-    head = await changes.head(session)
+    head = await changes.last_sequence(session)
     # Nobody reads ten thousand hints at once; who was away for longer reads the feed, or replays.
     oldest = head if endpoint.disabled_reason else head - policy.WEBHOOK_CATCH_UP
     if endpoint.read_until < oldest:

@@ -66,7 +66,7 @@ async def create(
         sealed_secret=sealed_secret,
         sealed_signing_key=sealed_signing_key,
         public_key=public_key,
-        read_until=await changes.head(session),
+        read_until=await changes.last_sequence(session),
         created_at=asked.now,
         updated_at=asked.now,
     )
