@@ -68,6 +68,8 @@ from app.routers import (
     uploads,
     usage,
     verification_codes,
+    webhook_deliveries,
+    webhooks,
     well_known,
 )
 from app.services import catalogue_events, change_feed, key_events, policy, signing_keys
@@ -129,6 +131,8 @@ ROUTERS = (
     usage.router,
     audit_events.router,
     changes.router,
+    webhooks.router,
+    webhook_deliveries.router,
     well_known.router,
     health.router,
     pages.router,

@@ -426,6 +426,7 @@ EXPORTED_AS = {
     "upload": "uploads",
     "verification_code": "verification_codes",
     "verification_flow": "verification_flows",
+    "webhook_endpoint": "webhooks",
 }
 # The names under which a column refers to a person: by the account or by the address.
 REFERENCES = {
@@ -463,6 +464,9 @@ async def live_through(
     downloaded = await client.post(video.downloads, headers={**headers, **key})
     assert downloaded.status_code == 201, downloaded.text
 
+    hook = {"url": f"https://{email.replace('@', '.')}/", "events": ["asset.created"]}
+    hooked = await client.post("/v1/webhooks", json=hook, headers=headers)
+    assert hooked.status_code == 201, hooked.text
     await work_as_editor(app, UUID(session["account"]["id"]))
     await keep_a_key(app, UUID(session["account"]["id"]), email)
     saved = await client.post("/v1/saved-searches", json={"name": "All"}, headers=headers)
@@ -603,6 +607,7 @@ async def test_export_has_every_row_about_the_person_and_of_nobody_else(
         "account_exists",
         "password_reset_code",
         "email_changed",
+        "webhook_created",
     }
     assert {event["action"] for event in document["audit_events"]} == {
         "registered",
@@ -610,6 +615,8 @@ async def test_export_has_every_row_about_the_person_and_of_nobody_else(
         "login_failed",
         "email_changed",
         "asset.created",
+        "webhook.created",
+        "webhook.challenge_sent",
     }
     assert len(document["sessions"]) == 2
     assert len(document["email_change_undos"]) == 2

@@ -106,6 +106,11 @@ async def request(client: httpx.AsyncClient, kwargs: dict[str, Any]) -> httpx.Re
     return await client.request(**kwargs)
 
 
+async def make_webhook(client: httpx.AsyncClient) -> str:
+    sent = {"url": "https://hooks.example.org/", "events": ["asset.created"]}
+    return str((await client.post("/v1/webhooks", json=sent)).json()["id"])
+
+
 async def known_paths(
     app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, name: str
 ) -> dict[str, str]:
@@ -152,6 +157,7 @@ async def known_paths(
         "account_id": partial(first_id, "/v1/accounts"),
         "session_id": partial(first_id, "/v1/auth/sessions"),
         "edition_id": edition_id,
+        "webhook_id": partial(make_webhook, client),
         "key_id": key_id,
         "file_format": file_format,
         "export_id": export_id,

@@ -65,6 +65,8 @@ def params_of(kind: str) -> dict[str, str]:
         return PARAMS
     if kind.startswith("newsletter_"):
         return NEWSLETTER
+    if kind.startswith("webhook_"):
+        return {"host": "hooks.example.org", "reason": "failing"}
     if kind.startswith("api_key_"):
         return API_KEY
     if kind == "saved_search_matches":

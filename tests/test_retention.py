@@ -36,6 +36,8 @@ from app.models import (
     Subscriber,
     VerificationCode,
     VerificationFlow,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from app.services import edition_stats, retention
 from tests.helpers import (
@@ -121,6 +123,20 @@ def signup(**changes: Any) -> Signup:
 def consent(event: str = "subscribed", **changes: Any) -> Consent:
     step = {"email_hash": b"a", "subscriber_id": OWNER, "event": event, "source": "form"}
     return Consent(**{**step, "details": {}, "occurred_at": NOON, **changes})
+
+
+def webhook() -> WebhookEndpoint:
+    keys = {"sealed_secret": b"s", "sealed_signing_key": b"k", "public_key": "p"}
+    at = {"created_at": NOON, "updated_at": NOON}
+    wish: dict[str, Any] = {"url": "https://hooks.example/", "events": ["asset.created"]}
+    return WebhookEndpoint(id=OWNER, account_id=OWNER, read_until=0, **wish, **keys, **at)
+
+
+def webhook_delivery(**changes: Any) -> WebhookDelivery:
+    message = {"message_id": "msg_1", "event": "asset.created", "payload": "{}"}
+    at = {"next_at": NOON, "created_at": NOON}
+    of_this = {"endpoint_id": OWNER, "state": "delivered"}
+    return WebhookDelivery(**{**of_this, **message, **at, **changes})
 
 
 def subscriber(**changes: Any) -> Subscriber:
@@ -281,6 +297,23 @@ async def test_evidence_outlives_an_erased_subscriber_by_three_years(database: D
     assert await left(database, Consent, erased_at + 1095 * DAY + SECOND) == 0
 
 
+@pytest.mark.parametrize("state", ["delivered", "failed", "pending"])
+async def test_record_of_a_webhook_is_kept_for_thirty_days_after_its_last_attempt(
+    database: Database, state: str
+) -> None:
+    """Also of one that waits, for an endpoint that is paused for longer than that."""
+    await store(database, webhook())
+    await store(
+        database,
+        webhook_delivery(state=state),
+        webhook_delivery(state=state, message_id="msg_2", next_at=NOON + DAY),
+    )
+    assert await left(database, WebhookDelivery, NOON + 30 * DAY) == 2
+    assert await left(database, WebhookDelivery, NOON + 30 * DAY + SECOND) == 1
+    assert await left(database, WebhookDelivery, NOON + 31 * DAY) == 1
+    assert await left(database, WebhookDelivery, NOON + 31 * DAY + SECOND) == 0
+
+
 async def test_figures_of_an_edition_outlive_its_ledger(database: Database) -> None:
     made = {"kind": "edition", "frequency": "each", "topics": [], "name": "e", "translations": {}}
     at = {"created_at": NOON, "updated_at": NOON, "started_at": NOON, "finished_at": NOON}
@@ -345,7 +378,7 @@ def test_every_table_has_a_term_or_a_reason_for_none() -> None:
     # Until their owners delete them.
     kept = {
         *("account", "asset", "collection", "keyword", "newsletter_edition", "newsletter_topic"),
-        "saved_search",
+        *("saved_search", "webhook_endpoint"),
     }
     # For ever: that something was there, and was withdrawn, stays true.
     feed = {"change", "change_feed"}

@@ -11,6 +11,7 @@ from app.adapters.dkim import DkimSigner, open_signer
 from app.adapters.smtp import SmtpLimits, SmtpPool
 from app.adapters.storage import ObjectStorage, StorageError, open_storage
 from app.adapters.upload_store import open_upload_store
+from app.adapters.webhook_client import WebhookClient
 from app.crypto import Keyring
 from app.db import Database
 from app.jobs import bounces, editions, faults, retention, stored_objects
@@ -26,7 +27,14 @@ from app.jobs.publication import Publisher
 from app.jobs.renditions import RenditionProcessor
 from app.jobs.saved_searches import Alerter
 from app.jobs.uploads import Cleaner
-from app.services import asset_relations, mail_outbox, policy, rendition_processing
+from app.jobs.webhooks import Surroundings, WebhookSender
+from app.services import (
+    asset_relations,
+    mail_outbox,
+    policy,
+    rendition_processing,
+    webhook_urls,
+)
 from app.services.context import Newsroom
 from app.settings import Settings, SettingsError
 
@@ -77,12 +85,15 @@ async def run(
         asyncio.create_task(bounces.listen(database, settings=settings, keyring=keyring))
     )
     sending = asyncio.create_task(mail.editions.run(stop))
+    webhooks = _open_webhooks(database, settings, keyring)
+    sweeping.append(asyncio.create_task(_repeat(webhooks.sweep, pace.sweep, stop)))
+    telling = asyncio.create_task(webhooks.run(stop, direct.connect))
     try:
-        await asyncio.gather(consumer.run(), sending)
+        await asyncio.gather(consumer.run(), sending, telling)
     finally:
         for task in sweeping:
             task.cancel()
-        await asyncio.gather(*sweeping, sending, return_exceptions=True)
+        await asyncio.gather(*sweeping, sending, telling, return_exceptions=True)
         await asyncio.gather(*(pool.close() for pool in mail.pools))
 
 
@@ -171,6 +182,13 @@ def _duties(
             Periodic("collect_stray_objects", "37 3 * * *", objects.collect_strays),
         ],
     )
+
+
+def _open_webhooks(database: Database, settings: Settings, keyring: Keyring) -> WebhookSender:
+    loopback = not settings.is_production
+    client = WebhookClient(partial(webhook_urls.is_allowed, loopback=loopback))
+    around = Surroundings(keyring, settings.base_url, loopback=loopback)
+    return WebhookSender(database, client, around)
 
 
 def _open_exporter(database: Database, direct: Database, settings: Settings) -> Exporter:

@@ -35,6 +35,7 @@ from app.models.verification_codes import (
     VerificationCode,
     VerificationFlow,
 )
+from app.models.webhooks import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "Account",
@@ -84,4 +85,6 @@ __all__ = [
     "UploadPart",
     "VerificationCode",
     "VerificationFlow",
+    "WebhookDelivery",
+    "WebhookEndpoint",
 ]

@@ -31,6 +31,7 @@ from app.models import (
     Upload,
     VerificationCode,
     VerificationFlow,
+    WebhookEndpoint,
 )
 from app.services import (
     account_newsletter,
@@ -40,6 +41,7 @@ from app.services import (
     mail_outbox,
     newsletter_records,
     reauthentication,
+    webhook_deliveries,
 )
 from app.services.auth import Caller, Transactions
 from app.services.context import Client, Deployment
@@ -49,6 +51,7 @@ from app.services.verification_flows import address_hash
 _NOT_EXPORTED = frozenset(
     {"password_hash", "secret", "token_hash", "code_hash", "reset_token_hash", "sealed"}
     | {"hash", "address_hash", "scope", "email_key", "counter", "request_hash", "sealed_answer"}
+    | {"sealed_secret", "sealed_previous_secret", "previous_secret_ends_at", "sealed_signing_key"}
 )
 
 
@@ -113,6 +116,7 @@ async def erase(
         deployment=deployment,
         now=now,
     )
+    await webhook_deliveries.delete_ledger(transactions, caller.account_id)
     async with transactions() as session:
         account = await reauthentication.own_account(session, caller.account_id, checked=checked)
         await _forget_address(session, account, keyring=deployment.keyring, now=now)
@@ -159,6 +163,7 @@ def _sections(account: Account, keyring: Keyring) -> dict[str, Select[Any]]:
         "renditions": select(Rendition).where(Rendition.created_by == account_id),
         "saved_searches": select(SavedSearch).where(SavedSearch.account_id == account_id),
         "uploads": select(Upload).where(Upload.account_id == account_id),
+        "webhooks": select(WebhookEndpoint).where(WebhookEndpoint.account_id == account_id),
     }
 
 

@@ -81,3 +81,12 @@ async def list_since(
     """Everything of one kind that happened after `since`, oldest first."""
     query = select(AuditEvent).where(AuditEvent.action == action, AuditEvent.occurred_at > since)
     return (await session.scalars(query.order_by(AuditEvent.id))).all()
+
+
+async def times_since(
+    session: AsyncSession, action: str, *, account_id: UUID, since: datetime
+) -> Sequence[datetime]:
+    """When one kind of event happened to an account after `since`, oldest first."""
+    mine = (AuditEvent.subject == str(account_id), AuditEvent.action == action)
+    query = select(AuditEvent.occurred_at).where(*mine, AuditEvent.occurred_at > since)
+    return (await session.scalars(query.order_by(AuditEvent.id))).all()

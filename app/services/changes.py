@@ -219,3 +219,30 @@ async def changed_assets(
         ChangedAsset(asset_id, sequence or until, published)
         for asset_id, sequence, published in rows
     ]
+
+
+async def list_after(
+    session: AsyncSession, sequence: int, *, up_to: int | None = None, limit: int
+) -> Sequence[Change]:
+    """The changes that follow a number, in their order."""
+    query = select(Change).where(Change.sequence > sequence)
+    if up_to is not None:
+        query = query.where(Change.sequence <= up_to)
+    return (await session.scalars(query.order_by(Change.sequence).limit(limit))).all()
+
+
+async def last_before(session: AsyncSession, moment: datetime) -> int:
+    """The number of the last change that was committed before a moment.
+
+    Found by halving, since numbers have no gaps and the times of commits have their order.
+    """
+    low, high = 0, await last_sequence(session)
+    while low < high:
+        middle = (low + high + 1) // 2
+        of_this = select(Change.committed_at).where(Change.sequence == middle)
+        committed_at = await session.scalar(of_this)
+        if committed_at is not None and committed_at < moment:
+            low = middle
+        else:
+            high = middle - 1
+    return low

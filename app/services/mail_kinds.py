@@ -16,6 +16,8 @@ Notice = Literal[
     "newsletter_confirm",
     "newsletter_already",
     "saved_search_matches",
+    "webhook_created",
+    "webhook_disabled",
 ]
 # Its params are the whole mail and its envelope sender, instead of what a template needs.
 FinishedKind = Literal["edition_test"]

@@ -137,6 +137,7 @@ def _durations(language: str) -> dict[str, str]:
         "notice_interval": policy.UNKNOWN_ADDRESS_MAIL_INTERVAL,
         "signup_lifetime": policy.SIGNUP_LIFETIME,
         "signup_interval": policy.SIGNUP_MAIL_INTERVAL,
+        "webhook_patience": policy.WEBHOOK_DISABLED_AFTER,
         "alert_interval": policy.ALERT_MAIL_INTERVAL,
     }
     # A unit is used from one and a half of it on: 7 days rather than 1 week.

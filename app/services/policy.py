@@ -130,6 +130,7 @@ KEEP_LOGIN_FAILURES = timedelta(days=1)
 KEEP_IDEMPOTENCY_KEY = timedelta(hours=24)
 KEEP_AUDIT_EVENT = timedelta(days=365)
 KEEP_QUEUE_LOG = timedelta(days=1)
+KEEP_WEBHOOK_DELIVERY = timedelta(days=30)
 KEEP_KEY_USAGE = timedelta(days=400)
 KEEP_ENDED_KEY = timedelta(days=400)
 
@@ -212,6 +213,41 @@ IMPORT_REPORTED_ERRORS = 1_000
 EXPORT_CHUNK = 2_000
 KEEP_CONSENT = timedelta(days=3 * 365)
 KEEP_DELIVERY = timedelta(days=365)
+
+# Webhooks
+MAX_WEBHOOKS_PER_ACCOUNT = 10
+# The pauses between ten attempts (Standard Webhooks 1.0.0): 75 hours and 35 minutes in all. A tenth
+# more or less, at random, so that what failed together does not come again together.
+WEBHOOK_RETRY_DELAYS = (
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    *(timedelta(hours=h) for h in (2, 5, 10, 14, 20, 24)),
+)
+WEBHOOK_RETRY_JITTER = 0.1
+# An endpoint that was never proven is asked less often than one that was.
+WEBHOOK_CHALLENGE_ATTEMPTS = 4
+# Each goes to an address that has agreed to nothing yet.
+WEBHOOK_CHALLENGES_PER_HOUR = 20
+WEBHOOK_RETRY_AFTER_LONGEST = timedelta(hours=24)
+# The peace of an endpoint that is overloaded and does not say for how long.
+WEBHOOK_HOLD = timedelta(seconds=5)
+# Far more than an attempt may take; then another worker takes the delivery up.
+WEBHOOK_LEASE = timedelta(minutes=1)
+# To one endpoint, by all workers; one that fails is tried by one message at a time.
+WEBHOOKS_AT_ONCE = 10
+WEBHOOK_DISABLED_AFTER = timedelta(days=5)
+WEBHOOK_SECRET_OVERLAP = timedelta(hours=24)
+# Rows that one transaction adds to the ledger; results wait for as long as it takes.
+WEBHOOK_FAN_OUT_ROWS = 1_000
+# An endpoint that was away goes on with the latest so many changes at most.
+WEBHOOK_CATCH_UP = 10_000
+WEBHOOK_REPLAY_MAX = 10_000
+# Standard Webhooks asks for less than 20 kB.
+WEBHOOK_PAYLOAD_MAX_BYTES = 20_000
+WEBHOOK_EXCERPT_BYTES = 1_024
+# New matches of a saved search that one message names, well within its size.
+WEBHOOK_MATCHES_PER_MESSAGE = 300
 
 # Files of assets
 # A worker that was silent for so long is taken for dead, and its file is taken up by another.
@@ -332,3 +368,10 @@ def delivery_retry_delay(attempts: int) -> timedelta:
 def processing_retry_delay(attempts: int) -> timedelta:
     """The pause after the given number of tries at a file that our own faults have ended."""
     return PROCESSING_RETRY_DELAYS[min(attempts, len(PROCESSING_RETRY_DELAYS)) - 1]
+
+
+def webhook_retry_delay(attempts: int, *, most: int | None = None) -> timedelta | None:
+    """The pause after so many attempts that failed; None when there is to be no other."""
+    if attempts > len(WEBHOOK_RETRY_DELAYS) or (most is not None and attempts >= most):
+        return None
+    return WEBHOOK_RETRY_DELAYS[attempts - 1]

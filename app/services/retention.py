@@ -37,6 +37,7 @@ from app.models import (
     Subscriber,
     VerificationCode,
     VerificationFlow,
+    WebhookDelivery,
 )
 from app.models.base import Base
 from app.services import policy
@@ -67,6 +68,9 @@ def _expired(now: datetime) -> dict[type[Base], ColumnElement[bool]]:
         RevokedToken: RevokedToken.expires_at < now,
         Signup: Signup.expires_at < now,
         Consent: _has_ended(now),
+        # One that was replayed, or is tried still, is young again by its next attempt.
+        WebhookDelivery: (WebhookDelivery.created_at < now - policy.KEEP_WEBHOOK_DELIVERY)
+        & (WebhookDelivery.next_at < now - policy.KEEP_WEBHOOK_DELIVERY),
         SavedSearchMatch: SavedSearchMatch.matched_at < now - policy.KEEP_SAVED_SEARCH_MATCH,
         Delivery: Delivery.edition_id.in_(
             select(Edition.id).where(Edition.finished_at < now - policy.KEEP_DELIVERY)
