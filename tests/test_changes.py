@@ -315,6 +315,26 @@ async def test_cursor_of_another_epoch_or_of_the_future_is_gone_and_shown_the_ex
 # Conditional requests
 
 
+async def test_tag_of_one_page_is_not_that_of_the_next(
+    app: FastAPI, reader: httpx.AsyncClient
+) -> None:
+    await publish_story(app, "convoy")
+    await publish_story(app, "harbour")
+    first = await reader.get(PATH, params={"limit": 1})
+    known = {"If-None-Match": first.headers["etag"]}
+    following = {"limit": 1, "after": first.json()["next_after"]}
+    second = await reader.get(PATH, params=following, headers=known)
+    assert [item["sequence"] for item in second.json()["items"]] == [2]
+
+
+async def test_head_of_a_stream_ends(reader: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(5):
+        answer = await reader.head(PATH, headers={"Accept": "text/event-stream"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.content == b""
+
+
 async def test_tag_holds_until_the_next_change(app: FastAPI, reader: httpx.AsyncClient) -> None:
     await publish_story(app, "convoy")
     first = await reader.get(PATH)

@@ -4,6 +4,13 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_KEY = "app.http.head"
+
+
+def is_head(scope: Scope) -> bool:
+    """Whether nobody will see the body: an answer without an end need not begin it."""
+    return _KEY in scope
+
 
 class HeadMiddleware:
     """Runs a HEAD as the GET that it asks about and lets no body out.
@@ -16,8 +23,8 @@ class HeadMiddleware:
         self._answers_head = answers_head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_head = scope["type"] == "http" and scope["method"] == "HEAD"
-        if not is_head or self._answers_head(scope["path"]):
+        asks_for_head = scope["type"] == "http" and scope["method"] == "HEAD"
+        if not asks_for_head or self._answers_head(scope["path"]):
             await self.app(scope, receive, send)
             return
 
@@ -26,6 +33,6 @@ class HeadMiddleware:
                 message = {**message, "body": b""}
             await send(message)
 
-        request = {**scope, "method": "GET"}
+        request = {**scope, "method": "GET", _KEY: True}
         await self.app(request, receive, send_head)
         scope.update(request, method="HEAD")  # the log outside counts by what routing found

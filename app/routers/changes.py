@@ -16,6 +16,7 @@ from app.errors import AppError, Forbidden, LoginRequired
 from app.http import conditional
 from app.http.accept import NotAcceptable, best_type
 from app.http.compression import MINIMUM_BYTES, chosen_coding, compressed
+from app.http.head import is_head
 from app.http.headers import request_fields
 from app.http.openapi import refusals
 from app.http.public_answer import NOT_MODIFIED
@@ -70,6 +71,8 @@ async def list_changes(
     lost its connection sends the last id that it has seen as `Last-Event-ID`.
     """
     if best_type(request.headers.get("accept"), (JSON, EVENTS)) == EVENTS:
+        if is_head(request.scope):
+            return Response(media_type=EVENTS, headers=STREAM_HEADERS)
         after = await _place(hub, reader, last_event_id or query.after)
         ask = Ask(after, policy.CHANGES_STREAM_LIMIT, policy.CHANGES_STREAM_BYTES, query.collapse)
         first = await hub.read(reader, ask)
@@ -93,8 +96,11 @@ async def _place(hub: ChangeHub, reader: Reader, after: str | None) -> Position 
 
 
 async def _page_answer(request: Request, page: Page) -> Response:
-    """The same question gets the same answer while the feed has the same end."""
-    tag = conditional.etag(f"{page.epoch.hex[:12]}.{page.head}")
+    """The same question gets the same answer while the feed has the same end.
+
+    Where the page ends is in the tag for those who send it with the address of the next one.
+    """
+    tag = conditional.etag(f"{page.epoch.hex[:12]}.{page.end}.{page.head}")
     headers = {"ETag": tag, "Cache-Control": CACHE_CONTROL, "Vary": "Accept-Encoding"}
     fields = request_fields(request.scope)
     if conditional.is_known(request.scope, tag.encode()):
