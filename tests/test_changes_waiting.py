@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.db import Database
-from app.errors import AppError
+from app.errors import AppError, ServiceUnavailable
 from app.services import change_feed, change_pages, changes, policy
 from app.services.access_checks import AccessChecks
 from app.services.change_hub import ChangeHub
@@ -326,7 +326,7 @@ async def test_checks_go_on_when_one_fails_or_finds_nothing_out(
     monkeypatch.setattr(policy, "ACCESS_CHECK_INTERVAL", timedelta(milliseconds=5))
     checks = AccessChecks()
     lost: list[AppError] = []
-    asked = {"good": 0, "away": 0}
+    asked = {"good": 0, "away": 0, "told": 0}
 
     async def good() -> None:
         asked["good"] += 1
@@ -335,11 +335,16 @@ async def test_checks_go_on_when_one_fails_or_finds_nothing_out(
         asked["away"] += 1
         raise ConnectionRefusedError
 
+    async def told() -> None:
+        """As the check of a key says it."""
+        asked["told"] += 1
+        raise ServiceUnavailable
+
     async def refuse() -> None:
         raise changes.FeedReset
 
     async with AsyncExitStack() as stack:
-        for check in (refuse, good, away):
+        for check in (refuse, good, away, told):
             for _ in range(2):
                 stack.enter_context(checks.watching(check.__name__, check, partial(lost.append)))
         await until(lambda: min(asked.values()) > 3)

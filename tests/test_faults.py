@@ -31,6 +31,7 @@ from tests.conftest import running_app
 from tests.factories import Published, publish_story, publish_video
 from tests.helpers import Api, Clock, Mailbox, bearer, login, register, sign_up
 from tests.hurried_worker import eventually
+from tests.keys import make_key, with_key
 from tests.newsletters import add_subscribers, reaches, sending, start_edition
 from tests.scripted_smtp import ScriptedSmtp
 from tests.webhook_sink import Owner, receiving, telling
@@ -250,8 +251,9 @@ async def test_restart_of_the_database_in_the_middle_of_an_edition_misses_nobody
         assert Counter(Counter(mail.recipient for mail in smtp.taken).values()) == {1: 200}
 
 
+@pytest.mark.parametrize("by", ["session", "key"])
 async def test_restart_of_the_database_under_those_who_wait_for_changes_skips_nothing(
-    server: EmbeddedPostgres, fragile_app: FastAPI, keyring: Keyring
+    server: EmbeddedPostgres, fragile_app: FastAPI, keyring: Keyring, by: str
 ) -> None:
     """Neither the API nor a stream has to be started again."""
     async with AsyncExitStack() as stack:
@@ -259,6 +261,8 @@ async def test_restart_of_the_database_under_those_who_wait_for_changes_skips_no
         served = await stack.enter_async_context(serving(fragile_app))
         api = await stack.enter_async_context(Api(fragile_app))
         headers = bearer(await sign_up(api, Mailbox(fragile_app.state.database, keyring)))
+        if by == "key":
+            headers = with_key(await make_key(api, headers, scopes=["changes:read"]))
         client = await stack.enter_async_context(served.client(headers))
         first = await end_of_feed(client)
         consumers = [Consumer(client, first) for _ in range(2)]

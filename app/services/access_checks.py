@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app.errors import AppError
+from app.errors import AppError, ServiceUnavailable
 from app.services import policy
 
 log = structlog.get_logger(__name__)
@@ -62,6 +62,8 @@ class AccessChecks:
         for credential, known in waiting:
             try:
                 await known.check()
+            except ServiceUnavailable as outage:  # it says nothing of the credential
+                log.warning("access_not_checked", error=type(outage).__name__)
             except AppError as refusal:
                 if self._credentials.get(credential) is known:
                     del self._credentials[credential]
