@@ -512,6 +512,7 @@ def test_challenge_is_tried_four_times() -> None:
         ("Mon, 23 Nov 2026 11:00:00 GMT", None),
         ("Mon, 23 Nov 2099 12:00:00 GMT", 86_400),
         ("Mon, 23 Nov 2026 12:10:00", None),
+        (f"Mon, 23 Nov {'9' * 20} 12:10:00 GMT", None),
     ],
 )
 def test_retry_after_is_heeded_up_to_a_day(value: str | None, seconds: int | None) -> None:

@@ -60,7 +60,7 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
     else:
         try:
             wish = parsedate_to_datetime(text) - now
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     return min(max(wish, timedelta(0)), policy.WEBHOOK_RETRY_AFTER_LONGEST) or None
 
