@@ -691,6 +691,29 @@ async def test_endpoint_is_disabled_after_exactly_five_days_of_failure(
     assert (mail.kind, mail.params["reason"]) == ("webhook_disabled", "failing")
 
 
+async def test_what_was_missed_from_the_first_change_on_is_still_named_after_a_second_failure(
+    live_database: Database, keyring: Keyring, owner: Owner, sink: Sink
+) -> None:
+    webhook = await owner.create(sink.url)
+    await change(live_database, 5)
+    await execute(
+        live_database,
+        "UPDATE webhook_endpoint SET state = 'active', missed_after = 0, missed_until = 3,"
+        " read_until = 5, failing_since = now()",
+    )
+    await execute(
+        live_database,
+        "INSERT INTO webhook_delivery (id, endpoint_id, message_id, event, sequence, payload,"
+        " state, attempts, next_at, created_at) SELECT gen_random_uuid(), id, 'msg_5',"
+        " 'asset.created', 5, '{}', 'pending', 1, now(), now() FROM webhook_endpoint",
+    )
+    async with live_database.transaction() as session:
+        later = datetime.now(UTC) + 6 * DAY
+        await webhook_states.disable_next(session, keyring=keyring, now=later)
+    missed = {"after_sequence": 0, "until_sequence": 5}
+    assert (await owner.get(webhook))["missed"] == missed
+
+
 async def test_worker_sweeps_up_endpoints_that_have_failed_for_long(
     live_database: Database, keyring: Keyring, owner: Owner, sink: Sink
 ) -> None:

@@ -118,7 +118,8 @@ async def disable(
     """Give a locked endpoint up and tell its owner; what waits for it will not be sent."""
     last_taken = await _last_delivered_before(session, endpoint)
     if last_taken < endpoint.read_until:
-        endpoint.missed_after = min(last_taken, endpoint.missed_after or last_taken)
+        earlier = endpoint.missed_after
+        endpoint.missed_after = last_taken if earlier is None else min(earlier, last_taken)
         endpoint.missed_until = endpoint.read_until
     endpoint.state, endpoint.disabled_reason, endpoint.updated_at = "disabled", reason, now
     waiting = (WebhookDelivery.endpoint_id == endpoint.id, WebhookDelivery.state == "pending")
