@@ -30,6 +30,7 @@ from app.services import (
     changes,
     policy,
     saved_search_events,
+    webhook_claims,
     webhook_fan_out,
     webhook_states,
     webhooks,
@@ -1040,3 +1041,30 @@ async def test_ledger_of_an_endpoint_goes_with_it_while_it_sends(
             assert (await session.scalars(select(WebhookEndpoint))).all() == []
             assert (await session.scalars(select(WebhookDelivery))).all() == []
         assert (await owner.call("GET", f"/{webhook['id']}")).status_code == 404
+
+
+WAITING = (
+    "SELECT query FROM pg_stat_activity"
+    " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
+
+
+async def test_ledger_is_deleted_in_turn_with_a_worker_that_claims(
+    live_database: Database, owner: Owner, sink: Sink
+) -> None:
+    """Each would else hold rows that the other waits for, and one of them be cut off."""
+    webhook = await owner.create(sink.url)
+    async with live_database.transaction() as session:
+        [claim] = await webhook_claims.claim(session, room=1, failing_room=1, now=datetime.now(UTC))
+        assert claim.endpoint_id == UUID(webhook["id"])
+        deleting = asyncio.create_task(owner.call("DELETE", f"/{webhook['id']}"))
+        waiting: list[str] = []
+
+        async def is_waiting() -> bool:
+            async with live_database.transaction() as other:
+                waiting[:] = (await other.execute(text(WAITING))).scalars()
+            return bool(waiting)
+
+        await eventually(is_waiting, within=3)
+        assert waiting[0].endswith("FOR NO KEY UPDATE")
+    assert (await deleting).status_code == 204

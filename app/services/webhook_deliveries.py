@@ -132,17 +132,20 @@ async def delete_ledger(
 ) -> None:
     """Delete deliveries of one or all endpoints of an account, a part at a time.
 
-    Before the endpoints themselves: of millions, one statement would take too long.
+    Before the endpoints themselves: of millions, one statement would take too long. Those are
+    locked first, as by everybody who changes deliveries: a worker may be about to claim these.
     """
     mine = select(WebhookEndpoint.id).where(WebhookEndpoint.account_id == account_id)
     if webhook_id is not None:
         mine = mine.where(WebhookEndpoint.id == webhook_id)
+    locked = mine.order_by(WebhookEndpoint.id).with_for_update(key_share=True)
     part = (
         select(WebhookDelivery.id).where(WebhookDelivery.endpoint_id.in_(mine)).limit(DELETE_CHUNK)
     )
     statement = delete(WebhookDelivery).where(WebhookDelivery.id.in_(part.scalar_subquery()))
     while True:
         async with transactions() as session:
+            await session.execute(locked)
             gone = await session.execute(statement.returning(WebhookDelivery.id))
             count = len(gone.all())
         if count < DELETE_CHUNK:
