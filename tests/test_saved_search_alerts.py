@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import update
+from sqlalchemy import event, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.crypto import Keyring
@@ -287,6 +287,31 @@ async def test_searches_far_behind_catch_up_in_steps(
     }
     searches = await rows(database, SavedSearch)
     assert {search.last_sequence for search in searches} == {9}
+
+
+async def test_many_matches_are_noted_in_parts(
+    app: FastAPI, jane: httpx.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 500 searches that find each of 200 assets, one statement would not end in its time."""
+    assert policy.ALERT_STATEMENT_MATCHES == 10_000
+    monkeypatch.setattr(policy, "ALERT_STATEMENT_MATCHES", 3)
+    searches = [await save(jane) for _ in range(2)]
+    assets = [await appear(app, f"asset-{number}") for number in range(5)]
+    noted: list[int] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "INTO saved_search_match" in statement:
+            noted.append(max(len(each) for each in parameters if isinstance(each, list)))
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        await look(database)
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert noted == [3, 3, 3, 1]
+    everything = {(search, asset) for search in searches for asset in assets}
+    assert await matched(database) == everything
 
 
 # Mails

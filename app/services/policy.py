@@ -110,10 +110,12 @@ ALERT_MAIL_ASSETS = 10
 # are kept longer, so that none is taken for the first one again.
 ALERT_CORRECTION_TERM = timedelta(days=30)
 KEEP_SAVED_SEARCH_MATCH = timedelta(days=60)
-# Searches and changes that one transaction goes through, and searches of one statement.
+# Searches and changes that one transaction goes through, and searches and matches of one statement,
+# which would not end in its time if all of those searches matched all of those changes.
 ALERT_SEARCHES = 500
 ALERT_CHANGES = 200
 ALERT_STATEMENT_SEARCHES = 100
+ALERT_STATEMENT_MATCHES = 10_000
 
 # Harvests (OAI-PMH): records of a page, and the bytes of documents after which it ends earlier.
 HARVEST_PAGE_SIZE = 100

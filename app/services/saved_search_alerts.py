@@ -126,18 +126,20 @@ async def _remember(
     session: AsyncSession, pairs: Sequence[tuple[_Search, UUID]], now: datetime
 ) -> _Found:
     """Note matches, and give those that were not known. What webhooks get is told by that."""
-    rows = await session.execute(
-        _REMEMBER,
-        {
-            "searches": [search.id for search, _ in pairs],
-            "assets": [asset_id for _, asset_id in pairs],
-            "told": [search.alert == "webhook" for search, _ in pairs],
-            "now": now,
-        },
-    )
     found = defaultdict(list)
-    for search_id, asset_id in rows:
-        found[search_id].append(asset_id)
+    for start in range(0, len(pairs), policy.ALERT_STATEMENT_MATCHES):
+        some = pairs[start : start + policy.ALERT_STATEMENT_MATCHES]
+        rows = await session.execute(
+            _REMEMBER,
+            {
+                "searches": [search.id for search, _ in some],
+                "assets": [asset_id for _, asset_id in some],
+                "told": [search.alert == "webhook" for search, _ in some],
+                "now": now,
+            },
+        )
+        for search_id, asset_id in rows:
+            found[search_id].append(asset_id)
     return found
 
 
