@@ -299,6 +299,7 @@ def _listener(app: FastAPI, url: str) -> Listener:
 
     def hear(payload: str) -> None:
         pages.drop(catalogue_events.changed_names(payload))
+        hub.forget_pages()
 
     def vouch(seconds: float) -> None:
         pages.vouch(seconds)

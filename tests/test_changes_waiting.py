@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from app.db import Database
 from app.errors import AppError, ServiceUnavailable
-from app.services import change_feed, change_pages, changes, policy
+from app.services import catalogue_events, change_feed, change_pages, changes, policy
 from app.services.access_checks import AccessChecks
 from app.services.change_hub import ChangeHub
 from app.services.change_pages import KeptPages
@@ -118,6 +118,29 @@ async def test_own_commit_is_seen_by_the_next_request(
         after = await end_of_feed(reader)
         await publish_story(live_app, f"story-{number}")
         assert len((await ask(reader, after=after)).json()["items"]) == 1
+
+
+@pytest.mark.usefixtures("hub")
+async def test_document_that_is_rendered_again_without_a_change_is_given_as_it_is_now(
+    live_app: FastAPI, reader: httpx.AsyncClient, elsewhere: Database
+) -> None:
+    asset_id = await publish_story(live_app, "convoy")
+
+    async def language() -> str:
+        [item] = (await ask(reader)).json()["items"]
+        return str(item["asset"]["language"])
+
+    # The page of the one who asks first is kept for the other.
+    assert [await language(), await language()] == ["en", "en"]
+    async with elsewhere.transaction() as session:
+        await session.execute(
+            text("UPDATE asset SET document = replace(document, :old, :new)"),
+            {"old": '"language":"en"', "new": '"language":"fr"'},
+        )
+        await catalogue_events.announce(session, asset_id=asset_id, slug="convoy")
+    rendered = time.perf_counter()
+    while await language() == "en":
+        assert time.perf_counter() - rendered < 1
 
 
 class Counting:

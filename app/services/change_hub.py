@@ -60,6 +60,10 @@ class ChangeHub:
             self._head = Position(self._head.epoch, sequence)
         self._wake_all()
 
+    def forget_pages(self) -> None:
+        """A document reads otherwise without a change of its asset: a collection has a new name."""
+        self._new_generation()
+
     def vouch(self, seconds: float) -> None:
         """Trust for so long that all changes until now have been heard."""
         self._trusted_until = self._clock() + seconds
