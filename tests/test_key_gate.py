@@ -202,7 +202,6 @@ def record(account_id: UUID | None = None, **changes: Any) -> dict[str, Any]:
         "key_id": uuid4(),
         "scopes": ["assets:read"],
         "ends_at": None,
-        "revoked_tokens": [],
         "calls": 0,
         **changes,
     }

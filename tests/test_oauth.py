@@ -407,6 +407,35 @@ async def test_client_ends_its_own_token_and_no_other(
     assert (await audited(database)).count("api_key_token_revoked") == 1
 
 
+class Weighing:
+    """A reader that notes how long the rows are that it is given."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self.lengths: list[int] = []
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        row = await self._reader.fetchrow(query, *args)
+        self.lengths.append(len(repr(dict(row))))
+        return row
+
+
+@pytest.mark.parametrize("by", ["key", "token"])
+async def test_requests_cost_the_same_however_many_tokens_were_given_back(
+    app: FastAPI, client: httpx.AsyncClient, key: Made, database: Database, by: str
+) -> None:
+    headers = as_key(key["key"] if by == "key" else await token_of(client, key))
+    app.state.keys._records._reader = reader = Weighing(database.reader)
+    lengths = []
+    for _ in range(3):
+        forget_what_is_known(client)
+        reader.lengths.clear()
+        assert (await client.get("/v1/usage", headers=headers)).status_code == 200
+        lengths += reader.lengths
+        assert (await revoke(client, key, token=await token_of(client, key))).is_success
+    assert lengths == lengths[:1] * 3
+
+
 @pytest.mark.parametrize("kind", ["garbage", "forged", "expired", "of a session"])
 async def test_token_that_is_not_good_is_as_good_as_revoked(
     client: httpx.AsyncClient,

@@ -98,10 +98,10 @@ class KeyGate:
         self, records: KeyRecords, claims: ClientClaims, now: datetime
     ) -> KeyCaller | None:
         try:
-            caller = await records.by_id(claims.key_id, now=now)
+            caller = await records.by_token(claims.key_id, claims.token_id, now=now)
         except Exception as error:
             raise _outage(error) from error
-        if caller is None or claims.token_id in caller.revoked_tokens:
+        if caller is None:
             return None
         return replace(caller, scopes=caller.scopes & claims.scopes)
 

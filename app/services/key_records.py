@@ -21,7 +21,6 @@ class KeyCaller(Caller):
     key_id: UUID
     # The end of the key, or of the secret that was shown.
     expires_at: datetime | None
-    revoked_tokens: frozenset[UUID]
     # Calls that were counted on the day of the reading, by all processes.
     calls: int
     day: date
@@ -30,8 +29,12 @@ class KeyCaller(Caller):
         return self.expires_at is None or not policy.is_expired(self.expires_at, now)
 
 
+# The hash of a secret, or the ids of a key and of an access token that it got.
+_Name = bytes | tuple[UUID, UUID]
+
+
 class KeyRecords:
-    """Keys by the hash of a secret, or by their ids for access tokens; unknown ones count too.
+    """Keys by their secrets, or by what they got access tokens for; unknown ones count too.
 
     Whatever happens, a request never goes by what was read more than half a second before it came.
     Requests for the same key wait for one reading.
@@ -42,13 +45,14 @@ class KeyRecords:
         self._clock = clock
         self._max_age = policy.KEY_RECORD_MAX_AGE.total_seconds()
         # The oldest reading first.
-        self._readings: dict[bytes | UUID, _Reading] = {}
+        self._readings: dict[_Name, _Reading] = {}
 
     async def by_secret(self, secret_hash: bytes, *, now: datetime) -> KeyCaller | None:
-        return await self._live(secret_hash, _BY_SECRET, now)
+        return await self._live(secret_hash, now)
 
-    async def by_id(self, key_id: UUID, *, now: datetime) -> KeyCaller | None:
-        return await self._live(key_id, _BY_ID, now)
+    async def by_token(self, key_id: UUID, token_id: UUID, *, now: datetime) -> KeyCaller | None:
+        """The key of an access token that was not given back."""
+        return await self._live((key_id, token_id), now)
 
     def knows(self, secret_hash: bytes) -> bool:
         """Whether a look-up would be answered without the database."""
@@ -61,10 +65,10 @@ class KeyRecords:
             if reading.may_be_of(account_id):
                 del self._readings[name]
 
-    async def _live(self, name: bytes | UUID, query: str, now: datetime) -> KeyCaller | None:
+    async def _live(self, name: _Name, now: datetime) -> KeyCaller | None:
         reading = self._readings.get(name)
         if reading is None or not self._is_fresh(reading):
-            reading = self._begin(name, query, now)
+            reading = self._begin(name, now)
         task = reading.task
         # Shielded, since others wait for it too.
         caller = task.result() if task.done() else await asyncio.shield(task)
@@ -73,18 +77,21 @@ class KeyRecords:
     def _is_fresh(self, reading: "_Reading") -> bool:
         return self._clock() < reading.begun_at + self._max_age
 
-    def _begin(self, name: bytes | UUID, query: str, now: datetime) -> "_Reading":
+    def _begin(self, name: _Name, now: datetime) -> "_Reading":
         self._readings.pop(name, None)  # to be the newest in the order
         if len(self._readings) >= MAX_RECORDS:
             del self._readings[next(iter(self._readings))]
-        task = asyncio.create_task(self._read(name, query, now))
+        task = asyncio.create_task(self._read(name, now))
         reading = self._readings[name] = _Reading(self._clock(), task)
         task.add_done_callback(lambda _: self._forget_failed(name, reading))
         return reading
 
-    async def _read(self, name: bytes | UUID, query: str, now: datetime) -> KeyCaller | None:
+    async def _read(self, name: _Name, now: datetime) -> KeyCaller | None:
         day = now.astimezone(UTC).date()
-        row = await self._reader.fetchrow(query, name, now, day)
+        if isinstance(name, bytes):
+            row = await self._reader.fetchrow(_BY_SECRET, day, name)
+        else:
+            row = await self._reader.fetchrow(_BY_TOKEN, day, *name)
         if row is None:
             return None
         return KeyCaller(
@@ -93,12 +100,11 @@ class KeyRecords:
             key_id=row["key_id"],
             scopes=frozenset(row["scopes"]),
             expires_at=row["ends_at"],
-            revoked_tokens=frozenset(row["revoked_tokens"]),
             calls=row["calls"],
             day=day,
         )
 
-    def _forget_failed(self, name: bytes | UUID, reading: "_Reading") -> None:
+    def _forget_failed(self, name: _Name, reading: "_Reading") -> None:
         has_failed = reading.task.cancelled() or reading.task.exception() is not None
         if has_failed and self._readings.get(name) is reading:
             del self._readings[name]
@@ -119,20 +125,22 @@ class _Reading:
 # One round trip: the key must not be revoked and its account not suspended.
 _RECORD = """
     SELECT {columns}, api_key.id AS key_id, api_key.scopes, {ends_at} AS ends_at,
-           ARRAY(SELECT jti FROM revoked_token
-                  WHERE key_id = api_key.id AND expires_at > $2) AS revoked_tokens,
            coalesce((SELECT calls FROM api_key_usage
-                      WHERE key_id = api_key.id AND day = $3), 0) AS calls
+                      WHERE key_id = api_key.id AND day = $1), 0) AS calls
       FROM {source} JOIN account ON account.id = api_key.account_id
-     WHERE {name} = $1 AND api_key.revoked_at IS NULL AND account.suspended_at IS NULL
+     WHERE {condition} AND api_key.revoked_at IS NULL AND account.suspended_at IS NULL
 """
 # LEAST passes over what is null.
 _BY_SECRET = _RECORD.format(
     columns=CALLER_COLUMNS,
     ends_at="least(api_key.expires_at, api_key_secret.expires_at)",
     source="api_key_secret JOIN api_key ON api_key.id = api_key_secret.key_id",
-    name="api_key_secret.hash",
+    condition="api_key_secret.hash = $2",
 )
-_BY_ID = _RECORD.format(
-    columns=CALLER_COLUMNS, ends_at="api_key.expires_at", source="api_key", name="api_key.id"
+# Only this token is looked for: a key may have given back thousands in an hour.
+_BY_TOKEN = _RECORD.format(
+    columns=CALLER_COLUMNS,
+    ends_at="api_key.expires_at",
+    source="api_key",
+    condition="api_key.id = $2 AND NOT EXISTS (SELECT FROM revoked_token WHERE jti = $3)",
 )
