@@ -24,7 +24,7 @@ from app.services.key_usage import KeyUsage
 from app.settings import Settings
 from tests.conftest import running_app
 from tests.factories import Published, publish_video
-from tests.helpers import Api, Clock, Mailbox, bearer, rows, sign_up
+from tests.helpers import Api, Clock, Mailbox, bearer, login, rows, sign_up
 from tests.keys import KEYS, as_key, make_key, with_key
 
 USAGE = "/v1/usage"
@@ -458,6 +458,25 @@ async def test_usage_is_paged(client: httpx.AsyncClient, jane: Headers, database
     cursor = (await client.get(f"{USAGE}?limit=1", headers=jane)).json()["next_cursor"]
     other = await client.get(f"{USAGE}?limit=1&to=2026-11-22&cursor={cursor}", headers=jane)
     assert (other.status_code, other.json()["code"]) == (400, "invalid_cursor")
+
+
+async def test_pages_go_on_past_midnight(
+    client: httpx.AsyncClient, jane: Headers, database: Database, clock: Clock
+) -> None:
+    await some_usage(client, jane, database)
+    whole = await usage_of(client, jane, "")
+    clock.now = clock.now.replace(hour=23, minute=59, second=59)
+    headers = bearer((await login(client)).json())
+    paged: list[Made] = []
+    url = f"{USAGE}?limit=1"
+    while url:
+        response = await client.get(url, headers=headers)
+        assert response.status_code == 200, response.text
+        paged += response.json()["items"]
+        url = response.links.get("next", {}).get("url", "")
+        clock.now += timedelta(seconds=1)
+    assert paged == whole
+    assert len(paged) > 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What API keys were used for, as JSON and as CSV."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
@@ -13,7 +14,7 @@ from app.errors import LoginRequired, NotFound
 from app.formats.file_names import content_disposition
 from app.http.accept import NotAcceptable, best_type
 from app.http.openapi import refusals
-from app.http.paging import InvalidCursor
+from app.http.paging import InvalidCursor, Key
 from app.schemas.usage import UsageList, UsageRow
 from app.services import usage
 from app.services.usage import Period, Reader
@@ -62,19 +63,27 @@ async def list_usage(
     accepted = wanted or best_type(request.headers.get("accept"), (JSON, CSV))
     if accepted in {"csv", CSV}:
         return _file(reader, period)
-    scope = f"usage {period}"
+    asked = [request.query_params.get(name) for name in ("from", "to")]
+    scope = f"usage {period.account_id} {period.key_id} {asked}"
     after = pager.after(scope)
+    if after:  # days that were left out stay those of the first page, also past midnight
+        period = replace(period, first=_day(after[2]), last=_day(after[3]))
     found = await usage.find(
         reader,
         period,
-        after=(date.fromisoformat(str(after[0])), UUID(str(after[1]))) if after else None,
+        after=(_day(after[0]), UUID(str(after[1]))) if after else None,
         limit=pager.read_limit,
     )
     items = [UsageRow.model_validate(dict(row)) for row in pager.shown(found)]
-    place = [items[-1].day.isoformat(), str(items[-1].key_id)] if items else []
+    days = [period.first.isoformat(), period.last.isoformat()]
+    place = [items[-1].day.isoformat(), str(items[-1].key_id), *days] if items else []
     response.headers["Vary"] = "Accept"
     next_cursor = pager.next_cursor(response, scope, found, place)
     return UsageList(items=items, next_cursor=next_cursor)
+
+
+def _day(value: Key) -> date:
+    return date.fromisoformat(str(value))
 
 
 def _file(reader: Reader, period: Period) -> Response:
