@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from app.db import Database
 from app.models import Change, IdempotencyKey, WebhookDelivery, WebhookEndpoint
@@ -483,6 +483,34 @@ async def test_long_range_is_replayed_in_parts(
     assert [each["last_sequence"] for each in answers] == [3, 6, 7]
     found = await owner.deliveries(webhook)
     assert [item["sequence"] for item in found] == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_replay_is_written_a_thousand_changes_at_a_time(
+    owner: Owner, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand at once would let everybody else wait for more than half a second."""
+    assert policy.WEBHOOK_FAN_OUT_ROWS == 1_000
+    monkeypatch.setattr(policy, "WEBHOOK_FAN_OUT_ROWS", 3)
+    webhook = await owner.create(URL)
+    await set_state(database, webhook, "active")
+    await change(database, 8)
+    written: list[int] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "INTO webhook_delivery" in statement:
+            written.append(max(len(each) for each in parameters if isinstance(each, list)))
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        body = {"after_sequence": 1}
+        answer = (await owner.call("POST", f"/{webhook['id']}/replay", json=body)).json()
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert written == [3, 3, 1]
+    assert (answer["deliveries"], answer["last_sequence"]) == (7, 8)
+    found = await owner.deliveries(webhook)
+    assert [item["sequence"] for item in found] == [2, 3, 4, 5, 6, 7, 8]
 
 
 async def test_replay_keeps_ids_and_never_doubles_a_row(owner: Owner, database: Database) -> None:

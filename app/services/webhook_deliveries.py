@@ -10,10 +10,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import AppError, FieldError, InvalidInput, NotFound
-from app.models import Change, WebhookDelivery, WebhookEndpoint
+from app.models import WebhookDelivery, WebhookEndpoint
 from app.services import changes, policy, webhook_messages, webhook_states, webhooks
 from app.services.auth import Transactions
-from app.services.webhook_messages import CHALLENGE, Message
+from app.services.webhook_messages import CHALLENGE
 from app.services.webhook_states import WebhookNotProven
 from app.services.webhooks import Asked
 
@@ -109,13 +109,15 @@ async def replay_range(
     endpoint = await _proven(session, webhook_id, asked)
     first, last = await _limits(session, wanted)
     reached = min(last, first + policy.WEBHOOK_REPLAY_MAX)
-    found = await changes.list_after(session, first, up_to=reached, limit=policy.WEBHOOK_REPLAY_MAX)
-    messages = _messages_for(endpoint, found, api_url)
-    pairs = [(endpoint.id, message) for message in messages]
-    added = await webhook_messages.add_again(session, pairs, now=asked.now)
+    part, deliveries = policy.WEBHOOK_FAN_OUT_ROWS, 0
+    for begin in range(first, reached, part):
+        end = min(begin + part, reached)
+        deliveries += await _replay_part(
+            session, endpoint, begin, end, api_url=api_url, now=asked.now
+        )
     _note_made_up(endpoint, first, reached)
     await webhook_messages.wake(session)
-    details = {"after_sequence": first, "last_sequence": reached, "deliveries": len(added)}
+    details = {"after_sequence": first, "last_sequence": reached, "deliveries": deliveries}
     await webhook_states.record(
         session,
         "webhook.replayed",
@@ -124,7 +126,7 @@ async def replay_range(
         now=asked.now,
         details=details,
     )
-    return Replay(first, reached, len(added), reached == last)
+    return Replay(first, reached, deliveries, reached == last)
 
 
 async def delete_ledger(
@@ -177,11 +179,20 @@ async def _limits(session: AsyncSession, wanted: Range) -> tuple[int, int]:
     return first, last
 
 
-def _messages_for(
-    endpoint: WebhookEndpoint, found: Sequence[Change], api_url: str
-) -> Sequence[Message]:
+async def _replay_part(
+    session: AsyncSession,
+    endpoint: WebhookEndpoint,
+    first: int,
+    last: int,
+    *,
+    api_url: str,
+    now: datetime,
+) -> int:
+    """So few changes that others are answered in between; returns how many deliveries wait."""
+    found = await changes.list_after(session, first, up_to=last, limit=last - first)
     messages = [webhook_messages.about_change(each, api_url=api_url) for each in found]
-    return [message for message in messages if message.event in endpoint.events]
+    wanted = [(endpoint.id, each) for each in messages if each.event in endpoint.events]
+    return len(await webhook_messages.add_again(session, wanted, now=now))
 
 
 def _note_made_up(endpoint: WebhookEndpoint, first: int, reached: int) -> None:
