@@ -29,6 +29,7 @@ from app.models import Account, WebhookDelivery, WebhookEndpoint
 from app.services import (
     changes,
     policy,
+    saved_search_alerts,
     saved_search_events,
     webhook_claims,
     webhook_fan_out,
@@ -37,7 +38,7 @@ from app.services import (
 )
 from app.services.webhook_claims import Claim
 from tests.factories import publish_story, withdraw
-from tests.helpers import Clock, Mailbox, rows, sign_up
+from tests.helpers import PASSWORD, Clock, Mailbox, bearer, rows, sign_up
 from tests.hurried_worker import eventually
 from tests.webhook_sink import Owner, Received, Sink, endpoint_row, receiving, telling
 
@@ -1068,3 +1069,39 @@ async def test_ledger_is_deleted_in_turn_with_a_worker_that_claims(
         await eventually(is_waiting, within=3)
         assert waiting[0].endswith("FOR NO KEY UPDATE")
     assert (await deleting).status_code == 204
+
+
+async def test_account_is_erased_in_turn_with_a_search_that_tells_its_webhooks(
+    live_app: FastAPI,
+    live_database: Database,
+    owner: Owner,
+    sink: Sink,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await owner.create(sink.url, ["saved_search.matched"])
+    await execute(live_database, "UPDATE webhook_endpoint SET state = 'active'")
+    headers, search = bearer(owner.session), {"name": "Everything", "alert": "webhook"}
+    saved = await owner.api.post("/v1/saved-searches", json=search, headers=headers)
+    assert saved.status_code == 201
+    later = datetime.now(UTC) + DAY
+    await publish_story(live_app, "convoy", published_at=later)
+    erasing: list[asyncio.Task[httpx.Response]] = []
+    announce = saved_search_events.announce
+
+    async def announce_while_erasing(*args: Any, **kwargs: Any) -> None:
+        request = owner.api.request(
+            "DELETE", "/v1/account", json={"password": PASSWORD}, headers=headers
+        )
+        erasing.append(asyncio.create_task(request))
+
+        async def is_waiting() -> bool:
+            async with live_database.transaction() as other:
+                return bool((await other.execute(text(WAITING))).all())
+
+        await eventually(is_waiting, within=3)
+        await announce(*args, **kwargs)
+
+    monkeypatch.setattr(saved_search_events, "announce", announce_while_erasing)
+    async with live_database.transaction() as session:
+        assert await saved_search_alerts.look_further(session, now=later)
+    assert (await erasing[0]).status_code == 204

@@ -41,6 +41,7 @@ from app.services import (
     mail_outbox,
     newsletter_records,
     reauthentication,
+    saved_searches,
     webhook_deliveries,
 )
 from app.services.auth import Caller, Transactions
@@ -132,6 +133,7 @@ async def erase(
         )
         await audit_events.pseudonymise(session, account.id, keyring=deployment.keyring)
         await key_events.announce(session, account.id)
+        await saved_searches.remove_all(session, account.id)
         # Sessions, flows, codes, undo links and API keys go with it (ON DELETE CASCADE).
         await session.delete(account)
 

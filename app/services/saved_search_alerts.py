@@ -62,17 +62,22 @@ async def look_further(session: AsyncSession, *, now: datetime) -> bool:
                 },
                 now=now,
             )
-    await session.execute(_ADVANCE, {"ids": [each.id for each in looking], "until": until})
-    await session.execute(_NOTE, {"ids": list(found), "now": now})
+    ids = [search.id for search in looking]
+    values = {"ids": ids, "found": list(found), "until": until, "now": now}
+    await session.execute(_ADVANCE, values)
     return True
 
 
+# All at once: at a second change of a row in one transaction, PostgreSQL looks for the account once
+# more and waits for whoever erases it, who waits for the searches.
 _ADVANCE = text("""
-    UPDATE saved_search SET last_sequence = :until WHERE id = ANY(CAST(:ids AS uuid[]))
-""")
-_NOTE = text("""
-    UPDATE saved_search SET last_matched_at = :now, has_news = has_news OR alert = 'mail'
-     WHERE id = ANY(CAST(:ids AS uuid[]))
+    UPDATE saved_search
+       SET last_sequence = :until,
+           last_matched_at = CASE WHEN found.id IS NULL THEN last_matched_at ELSE :now END,
+           has_news = has_news OR (found.id IS NOT NULL AND alert = 'mail')
+      FROM unnest(CAST(:ids AS uuid[])) AS looking (id)
+           LEFT JOIN unnest(CAST(:found AS uuid[])) AS found (id) ON found.id = looking.id
+     WHERE saved_search.id = looking.id
 """)
 
 

@@ -128,6 +128,14 @@ async def remove(session: AsyncSession, search_id: UUID, *, account_id: UUID) ->
     await session.delete(await get(session, search_id, account_id=account_id, lock=True))
 
 
+async def remove_all(session: AsyncSession, account_id: UUID) -> None:
+    """Before anything else goes of an account that is erased, and its webhooks above all.
+
+    Whoever looks for matches locks searches first, and then the webhooks that are told of them.
+    """
+    await session.execute(delete(SavedSearch).where(SavedSearch.account_id == account_id))
+
+
 def _filled(query: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that limit anything."""
     return {name: value for name, value in query.items() if value is not None and value != []}
