@@ -26,6 +26,7 @@ from app.http.cookies import DEVICE_COOKIE
 from app.http.ending import call_at_end
 from app.http.key_gate import KeyGate
 from app.http.keyed_requests import KEY
+from app.http.openapi_security import for_keys_with
 from app.http.page_cache import FILLING
 from app.http.pager import Pager
 from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
@@ -221,7 +222,7 @@ def allowed(scope: str) -> Callable[[Request, datetime], Awaitable[Caller]]:
             raise InsufficientScope(scope)
         return caller
 
-    return get_allowed
+    return for_keys_with(scope, get_allowed)
 
 
 AssetReader = Annotated[Caller, Depends(allowed("assets:read"))]
@@ -279,7 +280,9 @@ async def get_optional_caller(request: Request, now: Now) -> Caller | None:
     return await get_caller(request, now)
 
 
-OptionalCaller = Annotated[Caller | None, Depends(get_optional_caller)]
+OptionalCaller = Annotated[
+    Caller | None, Depends(for_keys_with("assets:read", get_optional_caller))
+]
 
 
 async def get_proof(

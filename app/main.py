@@ -72,6 +72,7 @@ from app.routers import (
     webhooks,
     well_known,
 )
+from app.schemas.vocabulary import VOCABULARY
 from app.services import catalogue_events, change_feed, key_events, policy, signing_keys
 from app.services import changes as change_events
 from app.services.access_checks import AccessChecks
@@ -172,7 +173,7 @@ def create_app(settings: Settings) -> FastAPI:
 
         app.include_router(dev_mail.router)
     errors.install_handlers(app)
-    install_openapi(app, server_url=settings.base_url)
+    install_openapi(app, server_url=settings.base_url, vocabulary=VOCABULARY)
     return app
 
 

@@ -1,28 +1,85 @@
 """The OpenAPI document, and the pages that this API serves itself."""
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import TypeAdapter
 
 import app.http.refusals  # noqa: F401  # its errors count, whatever else this process has loaded
 from app.errors import AppError
+from app.main import create_app
+from app.settings import Settings
 
+JSON = "application/json"
 PROBLEM = "application/problem+json"
 
 
-@pytest.fixture
-def document(app: FastAPI) -> dict[str, Any]:
-    return app.openapi()
+@pytest.fixture(scope="module")
+def documented() -> FastAPI:
+    return create_app(Settings())
+
+
+@pytest.fixture(scope="module")
+def document(documented: FastAPI) -> dict[str, Any]:
+    return documented.openapi()
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield f"{method.upper()} {path}", operation
+
+
+def responses(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """An operation's responses, also those that it shares with others."""
+    shared = document["components"]["responses"]
+    return {
+        status: shared[response["$ref"].rpartition("/")[2]] if "$ref" in response else response
+        for status, response in operation["responses"].items()
+    }
+
+
+def json_contents(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The JSON bodies and good answers of all operations."""
+    for name, operation in operations(document):
+        described = {"body": operation.get("requestBody", {}), **operation["responses"]}
+        for where, each in described.items():
+            is_refused = where != "body" and int(where) >= 400
+            if not is_refused and JSON in each.get("content", {}):
+                yield f"{name} {where}", each["content"][JSON]
+
+
+def schemas(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema there is, with those inside of it."""
+    for name, schema in document["components"]["schemas"].items():
+        yield from parts(name, schema)
+    for name, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            yield from parts(f"{name} {parameter['name']}", parameter["schema"])
+        for response in operation["responses"].values():
+            for content in response.get("content", {}).values():
+                yield from parts(name, content["schema"])
+
+
+def parts(name: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(value, list):
+        for each in value:
+            yield from parts(name, each)
+    elif isinstance(value, dict):
+        yield name, value
+        for key in ("items", "additionalProperties", "propertyNames", "anyOf", "allOf"):
+            yield from parts(f"{name} {key}", value.get(key))
+        for key in ("properties", "patternProperties"):
+            for field, each in value.get(key, {}).items():
+                yield from parts(f"{name}.{field}", each)
 
 
 def test_document_is_openapi_31_of_our_own_address(document: dict[str, Any]) -> None:
@@ -43,7 +100,7 @@ def test_every_error_of_the_document_has_an_example_for_each_code(
     document: dict[str, Any],
 ) -> None:
     for name, operation in operations(document):
-        for status, response in operation["responses"].items():
+        for status, response in responses(document, operation).items():
             if int(status) < 400 or (name in OAUTH and status == "401"):
                 continue
             content = response["content"][PROBLEM]
@@ -89,7 +146,6 @@ OUTSIDE_OF_OPERATIONS = {
     "malformed_request",
     "too_many_connections",
     "headers_too_large",
-    "uri_too_long",
     "duplicate_header",
     "invalid_url",
 }
@@ -101,7 +157,7 @@ def test_every_error_is_in_the_document(document: dict[str, Any]) -> None:
     documented = {
         code
         for _, operation in operations(document)
-        for status, response in operation["responses"].items()
+        for status, response in responses(document, operation).items()
         if int(status) >= 400 and PROBLEM in response["content"]
         for code in response["content"][PROBLEM]["examples"]
     }
@@ -116,6 +172,111 @@ def test_one_code_means_one_thing() -> None:
     for kind in kinds_of_error():
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", kind.code)
         assert meaning.setdefault(kind.code, kind.status) == kind.status
+
+
+# For generated clients
+
+
+def test_every_tag_is_described(document: dict[str, Any]) -> None:
+    described = {tag["name"] for tag in document["tags"] if tag["description"]}
+    used = {tag for _, operation in operations(document) for tag in operation["tags"]}
+    assert used <= described
+
+
+def test_names_of_schemas_are_names_of_classes(document: dict[str, Any]) -> None:
+    """None is split by direction or told apart by its module, and none is called like its field.
+
+    A class `ReturnTo` with a field `return_to` breaks what openapi-python-client generates.
+    """
+    for name, schema in document["components"]["schemas"].items():
+        assert re.fullmatch(r"([A-Z][a-z0-9]*)+", name), name
+        fields = {field.replace("_", "") for field in schema.get("properties", {})}
+        assert name.lower() not in fields, name
+
+
+def test_lists_of_words_that_recur_have_a_name(document: dict[str, Any]) -> None:
+    found = Counter(
+        tuple(schema["enum"])
+        for name, schema in schemas(document)
+        if len(schema.get("enum", ())) > 1
+    )
+    assert {words: count for words, count in found.items() if count > 1} == {}
+
+
+def test_schemas_say_nothing_twice(document: dict[str, Any]) -> None:
+    for name, schema in schemas(document):
+        assert "title" not in schema, name
+        match schema.get("anyOf"):
+            case [{"type": str()}, {"type": "null"}]:
+                assert "enum" in schema["anyOf"][0], name
+
+
+def test_parameters_are_left_out_rather_than_null(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            assert "null" not in str(parameter["schema"]), (name, parameter["name"])
+
+
+def test_every_json_body_and_answer_has_an_example_that_fits(document: dict[str, Any]) -> None:
+    for name, content in json_contents(document):
+        schema = {**content["schema"], "components": document["components"]}
+        validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+        validator.validate(content["example"])
+        assert content["example"] is not None, name
+
+
+def test_every_example_of_a_body_is_taken(documented: FastAPI, document: dict[str, Any]) -> None:
+    """Also by the rules that a schema can't tell."""
+    examples = {
+        operation["operationId"]: operation["requestBody"]["content"][JSON]["example"]
+        for _, operation in operations(document)
+        if JSON in operation.get("requestBody", {}).get("content", {})
+    }
+    for context in iter_route_contexts(documented.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute) and (example := examples.pop(route.name, None)) is not None:
+            assert route.body_field
+            annotation = route.body_field.field_info.annotation
+            assert annotation
+            TypeAdapter(annotation).validate_json(json.dumps(example))
+    assert examples == {}
+
+
+def test_operations_that_know_who_asks_say_how_to_tell_them(document: dict[str, Any]) -> None:
+    schemes = document["components"]["securitySchemes"]
+    for name, operation in operations(document):
+        codes = responses(document, operation).get("401", {"content": {PROBLEM: {"examples": {}}}})
+        asks = "invalid_token" in codes["content"][PROBLEM]["examples"]
+        assert asks == ("security" in operation), name
+        assert {key for each in operation.get("security", ()) for key in each} <= schemes.keys()
+
+
+def test_public_reads_take_a_login_and_need_none(document: dict[str, Any]) -> None:
+    for path in ("/v1/assets", "/v1/assets/{reference}", "/v1/keywords"):
+        assert document["paths"][path]["get"]["security"][:2] == [{}, {"access_token": []}], path
+    assert document["paths"]["/v1/account"]["get"]["security"] == [{"access_token": []}]
+    assert document["paths"]["/v1/mail/inbound"]["post"]["security"] == [{"inbound_token": []}]
+
+
+def test_keys_and_tokens_are_taken_with_their_scope(document: dict[str, Any]) -> None:
+    assert document["paths"]["/v1/assets/{reference}"]["get"]["security"] == [
+        {},
+        {"access_token": []},
+        {"api_key": []},
+        {"oauth2": ["assets:read"]},
+    ]
+    flow = document["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
+    assert flow["tokenUrl"] == "http://127.0.0.1:8000/oauth/token"
+    assert [*flow["scopes"]] == [
+        *("assets:read", "assets:download", "changes:read", "webhooks:manage")
+    ]
+
+
+def test_those_who_are_to_wait_are_told_how_long(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        for status in ("429", "503"):
+            headers = responses(document, operation)[status]["headers"]
+            assert headers["Retry-After"]["schema"] == {"type": "integer"}, name
 
 
 # Pages
@@ -138,7 +299,8 @@ async def test_documentation_needs_no_other_host(client: httpx.AsyncClient) -> N
     for text in (page.text, (await client.get("/static/docs.js")).text):
         assert not re.search(r"https?:|//", text.replace("<!doctype html>", ""))
     document = (await client.get("/openapi.json")).text
-    assert set(re.findall(r"https?://[^/\"\\ ]+", document)) <= {"http://127.0.0.1:8000"}
+    examples = {"https://media.example", "https://example.org"}  # nobody's (RFC 2606)
+    assert set(re.findall(r"https?://[^/\"\\ ]+", document)) <= {"http://127.0.0.1:8000", *examples}
 
 
 @pytest.mark.parametrize("path", ["/", "/verify", "/reset", "/undo", "/assets/a-slug"])

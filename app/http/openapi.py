@@ -1,6 +1,8 @@
 """The OpenAPI document: every error with its codes, one shape for all, and stable operation ids."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +13,9 @@ from fastapi.routing import APIRoute
 from app import errors
 from app.crypto import InvalidToken
 from app.errors import AppError
+from app.http.openapi_examples import Examples, add_examples
+from app.http.openapi_schemas import operations, tidy
+from app.http.openapi_security import add_security, used_schemes
 from app.services.auth import InsufficientScope
 
 _PROBLEM_TYPE = "application/problem+json"
@@ -34,7 +39,10 @@ _PROBLEM_SCHEMAS = {
             "title": {"type": "string"},
             "status": {"type": "integer"},
             "detail": {"type": "string"},
-            "code": {"type": "string"},
+            "code": {
+                "type": "string",
+                "description": "One of those that the response names; newer servers know more",
+            },
             "request_id": {"type": ["string", "null"]},
             "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}},
         },
@@ -57,7 +65,27 @@ _WITH_BODY = (
     errors.UnknownField,
 )
 
+# Whoever gets one of these is told when to come back.
+_WITH_RETRY_AFTER = (429, 503)
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+_VALIDATORS = {
+    "ETag": {"description": "The version", "schema": {"type": "string"}},
+    "Last-Modified": {"schema": {"type": "string"}},
+}
+_NEXT_PAGE = {
+    "Link": {"description": 'The next page, as `rel="next"`', "schema": {"type": "string"}}
+}
+
 Responses = dict[int | str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What the document needs to know of the API's words (app/schemas/vocabulary.py)."""
+
+    word_lists: Mapping[str, Sequence[str]]
+    examples: Mapping[str, Any]
+    tags: Mapping[str, str]
 
 
 def refusals(*kinds: type[AppError]) -> Responses:
@@ -74,12 +102,12 @@ def answer_in_headers(status: int, description: str, *names: str) -> Responses:
     return {status: {"description": description, "headers": headers}}
 
 
-def install_openapi(app: FastAPI, *, server_url: str) -> None:
+def install_openapi(app: FastAPI, *, server_url: str, vocabulary: Vocabulary) -> None:
     """Serve one complete document, made at the first request."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, server_url)
+            app.openapi_schema = _document(app, server_url, vocabulary)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
@@ -92,10 +120,13 @@ def operation_id(route: APIRoute) -> str:
 
 def _response(kinds: list[type[AppError]]) -> dict[str, Any]:
     examples = {kind.code: {"value": _example(kind)} for kind in kinds}
-    return {
+    response: dict[str, Any] = {
         "description": "; ".join(f"`{kind.code}`: {kind.title}" for kind in kinds),
         "content": {_PROBLEM_TYPE: {"schema": _PROBLEM, "examples": examples}},
     }
+    if kinds[0].status in _WITH_RETRY_AFTER:
+        response["headers"] = _RETRY_AFTER
+    return response
 
 
 def _example(kind: type[AppError]) -> dict[str, Any]:
@@ -109,32 +140,64 @@ def _example(kind: type[AppError]) -> dict[str, Any]:
     }
 
 
-def _document(app: FastAPI, server_url: str) -> dict[str, Any]:
+def _document(app: FastAPI, server_url: str, vocabulary: Vocabulary) -> dict[str, Any]:
     document = get_openapi(
         title=app.title,
         version=app.version,
         description=app.description,
         routes=app.routes,
         servers=[{"url": server_url}],
+        tags=[{"name": name, "description": text} for name, text in vocabulary.tags.items()],
     )
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
     for replaced in ("HTTPValidationError", "ValidationError"):
         schemas.pop(replaced, None)
     schemas.update(_PROBLEM_SCHEMAS)
-    document["components"]["securitySchemes"] = {_BEARER: {"type": "http", "scheme": "bearer"}}
-    for path in document["paths"].values():
-        for operation in path.values():
-            _add_common_refusals(operation)
-            refused = str(operation["responses"].get("401"))
-            if InvalidToken.code in refused:
-                # Where nobody has to log in, a token is looked at if there is one.
-                is_optional = errors.LoginRequired.code not in refused
-                operation["security"] = [*([{}] if is_optional else []), {_BEARER: []}]
-                _add_refusals(operation, refusals(InsufficientScope))
+    for operation in operations(document):
+        _add_common_refusals(operation)
+        if InvalidToken.code in str(operation["responses"].get("401")):
+            _add_refusals(operation, refusals(InsufficientScope))
+        _add_headers(operation)
+    add_security(document, app)
+    components["securitySchemes"] = used_schemes(document, server_url)
+    tidy(document, vocabulary.word_lists)
+    examples = Examples(schemas, vocabulary.examples)
+    for operation in operations(document):
+        add_examples(operation, examples)
+    _share_refusals(document)
     return document
 
 
-_BEARER = "access_token"
+def _add_headers(operation: dict[str, Any]) -> None:
+    headers = _VALIDATORS if "304" in operation["responses"] else {}
+    if any(each["name"] == "cursor" for each in operation.get("parameters", ())):
+        headers = {**headers, **_NEXT_PAGE}
+    if headers:
+        response = operation["responses"]["200"]
+        response["headers"] = {**headers, **response.get("headers", {})}
+
+
+def _share_refusals(document: dict[str, Any]) -> None:
+    """Write down once what several operations answer alike, under the names of its codes."""
+    found = [
+        (responses, status, _name_of(responses[status]))
+        for operation in operations(document)
+        for responses in [operation["responses"]]
+        for status in responses
+        if status.startswith(("4", "5"))
+    ]
+    often = Counter(name for _, _, name in found)
+    shared: dict[str, Any] = {}
+    for responses, status, name in found:
+        if often[name] > 1 and shared.setdefault(name, responses[status]) == responses[status]:
+            responses[status] = {"$ref": f"#/components/responses/{name}"}
+    document["components"]["responses"] = shared
+
+
+def _name_of(response: dict[str, Any]) -> str:
+    codes = response["content"][_PROBLEM_TYPE]["examples"]
+    return "Or".join(code.title().replace("_", "") for code in sorted(codes))
 
 
 def _add_common_refusals(operation: dict[str, Any]) -> None:
@@ -142,6 +205,8 @@ def _add_common_refusals(operation: dict[str, Any]) -> None:
     kinds = [*_EVERYWHERE, *(_WITH_BODY if "requestBody" in operation else ())]
     if "parameters" in operation:
         kinds.append(errors.InvalidInput)
+    if any(each["in"] == "query" for each in operation.get("parameters", ())):
+        kinds.append(errors.UriTooLong)
     if "HTTPValidationError" in str(responses.get(str(HTTPStatus.UNPROCESSABLE_ENTITY))):
         del responses["422"]
     _add_refusals(operation, refusals(*dict.fromkeys(kinds)))
@@ -163,3 +228,5 @@ def _merge(own: dict[str, Any], common: dict[str, Any]) -> None:
     examples = {**added["examples"], **documented["examples"]}
     contents[_PROBLEM_TYPE] = {**added, "examples": examples}
     own["description"] = f"{own['description']}; {common['description']}"
+    if "headers" in common:
+        own.setdefault("headers", common["headers"])

@@ -63,4 +63,6 @@ def written_as(*media_types: str) -> Responses:
 
 def content_of(media_type: str) -> dict[str, Any]:
     """What OpenAPI can say of a foreign format: whether it is JSON, or text of another kind."""
-    return {"schema": {"type": "object" if "json" in media_type else "string"}}
+    if "json" in media_type:
+        return {"schema": {"type": "object", "additionalProperties": True}}
+    return {"schema": {"type": "string"}}

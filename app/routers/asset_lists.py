@@ -20,6 +20,7 @@ from app.deps import (
 )
 from app.errors import Forbidden, InvalidInput, LoginRequired
 from app.http.openapi import refusals
+from app.http.openapi_security import LOGIN_WELCOME
 from app.http.pager import Pager
 from app.http.paging import InvalidCursor, Page
 from app.http.public_answer import NOT_MODIFIED, page_answer
@@ -43,6 +44,7 @@ _DESK_PARAMETERS = frozenset({"status", "type", "language", "limit", "cursor"})
 @router.get(
     "",
     response_model=AssetListAnswer,
+    openapi_extra={**LOGIN_WELCOME},
     responses={
         **NOT_MODIFIED,
         **refusals(InvalidCursor, QueryTooLong, LoginRequired, InvalidToken, Forbidden),

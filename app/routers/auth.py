@@ -27,10 +27,10 @@ from app.schemas.auth import (
     Login,
     PasswordPolicyAnswer,
     PasswordReset,
-    RefreshToken,
+    PasswordResetAnswer,
     Registration,
-    ReturnTo,
     TokenAnswer,
+    TokenRefresh,
 )
 from app.services import auth, password_reset, passwords, registration, sessions
 from app.services.context import Device
@@ -48,7 +48,7 @@ router = APIRouter(
 )
 
 # With the cookie transport there is nothing to say in a body.
-NO_TOKEN = RefreshToken()
+NO_TOKEN = TokenRefresh()
 RefreshCookie = Annotated[str | None, Cookie(alias=cookies.REFRESH_COOKIE, include_in_schema=False)]
 
 
@@ -142,7 +142,7 @@ async def refresh(
     settings: SettingsDep,
     deployment: DeploymentDep,
     now: Now,
-    body: RefreshToken = NO_TOKEN,
+    body: TokenRefresh = NO_TOKEN,
     cookie: RefreshCookie = None,
 ) -> TokenAnswer:
     """Exchange a refresh token, from the body or the cookie, for a new pair."""
@@ -165,7 +165,7 @@ async def logout(
     settings: SettingsDep,
     deployment: DeploymentDep,
     now: Now,
-    body: RefreshToken = NO_TOKEN,
+    body: TokenRefresh = NO_TOKEN,
     cookie: RefreshCookie = None,
 ) -> None:
     """End the session of a refresh token, from the body or the cookie. Repeating it is fine."""
@@ -189,7 +189,7 @@ async def reset_password(
     client: CurrentClient,
     deployment: DeploymentDep,
     now: Now,
-) -> ReturnTo:
+) -> PasswordResetAnswer:
     """Set a new password; every session ends. The answer says which page the user was on."""
     return_to = await password_reset.reset(
         transactions,
@@ -200,7 +200,7 @@ async def reset_password(
         deployment=deployment,
         now=now,
     )
-    return ReturnTo(return_to=return_to)
+    return PasswordResetAnswer(return_to=return_to)
 
 
 @router.get("/password-policy")

@@ -8,6 +8,7 @@ from app.crypto import InvalidToken, equal
 from app.deps import NO_STORE, DeploymentDep, Now, SettingsDep, Transactions
 from app.errors import BodyTooLarge, LoginRequired, NotFound, UnsupportedMediaType
 from app.http.openapi import refusals
+from app.http.openapi_security import INBOUND
 from app.schemas.inbound_mail import InboundMailAnswer
 from app.services import bounces
 
@@ -44,7 +45,7 @@ async def check_inbound_token(request: Request, settings: SettingsDep) -> None:
     status_code=202,
     dependencies=[Depends(check_inbound_token)],
     responses=refusals(LoginRequired, InvalidInboundToken, NotFound, BodyTooLarge, MailExpected),
-    openapi_extra={"requestBody": MAIL},
+    openapi_extra={"requestBody": MAIL, "security": [{INBOUND: []}]},
 )
 async def take_inbound_mail(
     request: Request,

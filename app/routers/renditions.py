@@ -40,11 +40,16 @@ CHECKED_BY_CACHES = "public, no-cache, no-transform"
 KEPT_BY_NONE = "private, no-store"
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
-DERIVED_RESPONSES: Responses = {
-    206: {"description": "The range that was asked for", "content": {"*/*": BINARY}},
-    304: {"description": "The copy that the client has is still good"},
-    **refusals(NotFound, AssetWithdrawn, RangeNotSatisfiable, FileUnavailable),
-}
+
+
+def _file(*media_types: str) -> Responses:
+    content = dict.fromkeys(media_types, BINARY)
+    return {
+        200: {"description": "The file", "content": content},
+        206: {"description": "The range that was asked for", "content": content},
+        304: {"description": "The copy that the client has is still good"},
+        **refusals(NotFound, AssetWithdrawn, RangeNotSatisfiable, FileUnavailable),
+    }
 
 
 @router.get("/{reference}/renditions", responses=refusals(InvalidToken, NotFound, AssetWithdrawn))
@@ -110,7 +115,7 @@ Version = Annotated[str | None, Query(max_length=20, description="The asset's ve
 @router.get(
     "/{reference}/poster.jpg",  # noqa: FAST003  # what finds it takes the reference
     response_class=Response,
-    responses={200: {"content": {"image/jpeg": BINARY}}, **DERIVED_RESPONSES},
+    responses=_file("image/jpeg"),
 )
 @router.head("/{reference}/poster.jpg", response_class=Response, include_in_schema=False)
 async def get_poster(
@@ -123,7 +128,7 @@ async def get_poster(
 @router.get(
     "/{reference}/preview.mp4",  # noqa: FAST003  # the same
     response_class=Response,
-    responses={200: {"content": {"video/mp4": BINARY, "audio/mp4": BINARY}}, **DERIVED_RESPONSES},
+    responses=_file("video/mp4", "audio/mp4"),
 )
 @router.head("/{reference}/preview.mp4", response_class=Response, include_in_schema=False)
 async def get_preview(

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT
 from app.schemas.assets import AssetAnswer, AssetStatus, AssetType, EditorAsset, Total
-from app.schemas.base import Answer
+from app.schemas.base import SPARSE, Answer
 from app.services import policy
 from app.services.asset_facets import FACETS, Facet
 
@@ -96,6 +96,8 @@ class FacetValue(Answer):
 class MatchAnswer(Answer):
     """A passage that was found: HTML with `<mark>` as its only element."""
 
+    model_config = SPARSE
+
     field: str
     snippet: str
     timecode: str | None = None
@@ -104,14 +106,18 @@ class MatchAnswer(Answer):
 
 
 class ListedAsset(AssetAnswer):
-    matches: list[MatchAnswer] = Field(default=[])
+    model_config = SPARSE
+
+    matches: list[MatchAnswer] = Field(default=[], description="With `q`")
 
 
 class AssetListAnswer(Answer):
+    model_config = SPARSE
+
     items: list[ListedAsset | EditorAsset]
     next_cursor: str | None
     total: Total
-    facets: dict[Facet, list[FacetValue]] = Field(default={})
+    facets: dict[Facet, list[FacetValue]] = Field(default={}, description="With `facets`")
     facets_counted: Total | None = None
 
 

@@ -1,8 +1,12 @@
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from app.schemas.base import Answer
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from app.schemas.base import Answer, require_nothing
+from app.schemas.technical import Technical
 
 AssetType = Literal["video", "image", "audio", "story"]
 AssetStatus = Literal["draft", "scheduled", "published", "withdrawn"]
@@ -15,16 +19,16 @@ class RenditionAnswer(Answer):
     media_type: str
     size_bytes: int
     sha256: str
-    technical: dict[str, Any]
+    technical: Technical
     download: str
 
 
 class LocationAnswer(Answer):
-    name: str | None
-    city: str | None
-    country: str | None
-    latitude: float | None
-    longitude: float | None
+    name: str | None = None
+    city: str | None = None
+    country: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 class PersonAnswer(Answer):
@@ -33,6 +37,19 @@ class PersonAnswer(Answer):
     rank: str | None
     relation: Literal["shown", "heard", "mentioned"]
     uri: str | None
+
+
+class OrganisationAnswer(Answer):
+    name: str
+    uri: str | None
+
+
+class SubjectAnswer(Answer):
+    """A term of a foreign vocabulary, such as IPTC Media Topics."""
+
+    scheme: str
+    code: str
+    name: str
 
 
 class ShotAnswer(Answer):
@@ -49,6 +66,11 @@ class ShotAnswer(Answer):
     filmed_on: date | None
 
 
+class CreditAnswer(Answer):
+    role: str
+    name: str
+
+
 class RightsAnswer(Answer):
     usage_terms: str | None
     credit_line: str | None
@@ -58,6 +80,51 @@ class RightsAnswer(Answer):
     copyright_year: int | None
     data_mining: str | None
     digital_source_type: str | None
+
+
+class RestrictionAnswer(Answer):
+    """Where, when and for what the asset may be used, or may not."""
+
+    kind: Literal["geo", "time", "medium", "purpose"]
+    rule: Literal["allow", "deny"]
+    values: list[str]
+    starts_on: Annotated[date | None, Field(alias="from")]
+    ends_on: Annotated[date | None, Field(alias="to")]
+    note: str | None
+
+
+class ThirdPartyAnswer(Answer):
+    """Somebody else's right in a part of the asset: a music cue, archive pictures."""
+
+    kind: Literal["music", "archive", "other"]
+    description: str
+    owner: str | None
+    start_ms: int | None
+    end_ms: int | None
+
+
+class AlternativeIdAnswer(Answer):
+    """The asset's name in another system: a reference number, a VIRIN, a UMID."""
+
+    role: str
+    value: str
+
+
+class TranslatedShot(Answer):
+    number: int
+    text: str
+
+
+@with_config(ConfigDict(json_schema_extra=require_nothing))
+class TranslationAnswer(TypedDict, total=False):
+    """What there is in another language; the rest stands in the asset's own."""
+
+    title: str
+    headline: str
+    summary: str
+    body: str
+    script: str
+    shotlist: list[TranslatedShot]
 
 
 class CollectionReference(Answer):
@@ -120,17 +187,17 @@ class AssetAnswer(Answer):
     urgency: int | None
     location: LocationAnswer | None
     people: list[PersonAnswer]
-    organisations: list[dict[str, Any]]
+    organisations: list[OrganisationAnswer]
     keywords: list[str]
-    subjects: list[dict[str, Any]]
+    subjects: list[SubjectAnswer]
     collections: list[CollectionReference]
     shotlist: list[ShotAnswer]
     captions: list[CaptionAnswer]
-    credits: list[dict[str, Any]]
+    credits: list[CreditAnswer]
     rights: RightsAnswer | None
-    restrictions: list[dict[str, Any]]
-    third_party: list[dict[str, Any]]
-    alternative_ids: list[dict[str, Any]]
+    restrictions: list[RestrictionAnswer]
+    third_party: list[ThirdPartyAnswer]
+    alternative_ids: list[AlternativeIdAnswer]
     filmed_from: date | None
     filmed_to: date | None
     duration_ms: int | None
@@ -138,7 +205,7 @@ class AssetAnswer(Answer):
     preview: PictureAnswer | None
     renditions: list[RenditionAnswer]
     related: list[RelatedAnswer]
-    translations: dict[str, dict[str, Any]]
+    translations: dict[str, TranslationAnswer]
     versions: list[PublicVersion]
     available_until: datetime | None
     published_at: datetime

@@ -48,7 +48,7 @@ class TokenAnswer(Answer):
     account: AccountAnswer
 
 
-class RefreshToken(Body):
+class TokenRefresh(Body):
     refresh_token: str | None = Field(None, max_length=256)
 
 
@@ -74,7 +74,7 @@ class PasswordReset(Body):
     new_password: Password
 
 
-class ReturnTo(Answer):
+class PasswordResetAnswer(Answer):
     return_to: str | None
 
 

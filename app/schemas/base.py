@@ -2,7 +2,7 @@
 
 import unicodedata
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, field_validator
 
@@ -29,9 +29,23 @@ class Body(BaseModel):
 
 
 class Answer(BaseModel):
-    """A response body, made from a table's row or a service's result."""
+    """A response body, made from a table's row or a service's result.
 
-    model_config = ConfigDict(from_attributes=True)
+    All fields are sent, so clients may count on those with a default too.
+    """
+
+    model_config = ConfigDict(
+        from_attributes=True, json_schema_serialization_defaults_required=True
+    )
+
+
+# For an answer whose fields with a default are only there when there is something to say.
+SPARSE = ConfigDict(json_schema_serialization_defaults_required=False)
+
+
+def require_nothing(schema: dict[str, Any]) -> None:
+    """The same for a `TypedDict`, whose answers are dicts that are sent as they are."""
+    schema.pop("required", None)
 
 
 def is_one_line(text: str) -> str:

@@ -5,6 +5,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from app.schemas.asset_editing import Location, Paragraphs, Slug
+from app.schemas.assets import LocationAnswer
 from app.schemas.base import Answer, Body, LanguageTag, Line
 
 Kind = Literal["series", "event", "collection"]
@@ -46,14 +47,6 @@ class CollectionBody(CollectionPatch):
     kind: Kind
     title: Line
     slug: Slug | None = None
-
-
-class LocationAnswer(Answer):
-    name: str | None = None
-    city: str | None = None
-    country: str | None = None
-    latitude: float | None = None
-    longitude: float | None = None
 
 
 class CollectionTranslationAnswer(Answer):

@@ -1,8 +1,9 @@
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from app.schemas.base import Answer
+from app.schemas.technical import Technical
 
 
 class DuplicateAnswer(Answer):
@@ -26,7 +27,7 @@ class RenditionState(Answer):
     media_type: str
     size_bytes: int
     sha256: str | None
-    technical: dict[str, Any]
+    technical: Technical
     download: str | None
     created_at: datetime
 

@@ -2,7 +2,7 @@ from datetime import datetime
 from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from app.schemas.account import AccountAnswer
 from app.schemas.auth import TokenAnswer, Transport
@@ -11,6 +11,10 @@ from app.schemas.base import Answer, Body, Email, LanguageTag, Line, Password
 
 class CodeRequest(Body):
     """Either `flow_id`, for a new code of a flow, or `email` and `purpose`, for a reset."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"flow_id": "019ab0e4-3c00-7a10-8000-5f2d1c9b7e63"}]}
+    )
 
     flow_id: UUID | None = None
     email: Email | None = None
@@ -31,6 +35,12 @@ class CodeRequest(Body):
 
 class CodeProof(Body):
     """`{flow_id, code}`, `{flow_id, token}`, `{token, password}`, or `{token}` for a reset."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"flow_id": "019ab0e4-3c00-7a10-8000-5f2d1c9b7e63", "code": "1234 5678"}]
+        }
+    )
 
     flow_id: UUID | None = None
     code: str | None = Field(None, max_length=64, examples=["1234 5678"])
