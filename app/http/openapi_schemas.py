@@ -26,9 +26,14 @@ def tidy(document: dict[str, Any], word_lists: Mapping[str, Sequence[str]]) -> N
         name = names.get(tuple(schema.get("enum", ())))
         return _named(schema, name) if name else _nullable(schema)
 
+    def improve_shared(schema: Schema) -> Schema:
+        # Of a patch it would not be true, and some generators make what has one a must.
+        schema.pop("default", None)
+        return improve(schema)
+
     schemas = document["components"]["schemas"]
     for name in schemas:
-        schemas[name] = rewrite(schemas[name], improve)
+        schemas[name] = rewrite(schemas[name], improve_shared)
     for name, words in word_lists.items():
         schemas[name] = {"type": "string", "enum": [*words]}
     for operation in operations(document):

@@ -32,7 +32,7 @@ class IssuedCodeAnswer(Answer):
 class Login(Body):
     email: Email
     password: Password
-    transport: Transport = "bearer"
+    transport: Transport = Field("bearer", description="`bearer` if left out")
     device_name: Line | None = Field(None, examples=["Jane's phone"])
 
 

@@ -46,7 +46,7 @@ class CodeProof(Body):
     code: str | None = Field(None, max_length=64, examples=["1234 5678"])
     token: str | None = Field(None, max_length=256)
     password: Password | None = None
-    transport: Transport = "bearer"
+    transport: Transport = Field("bearer", description="`bearer` if left out")
     device_name: Line | None = None
 
     @model_validator(mode="after")
