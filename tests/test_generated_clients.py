@@ -140,7 +140,16 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(uv, "venv", "--quiet", "--python", sys.executable, folder / "environment", cwd=folder)
     interpreter = folder / "environment/bin/python"
     lock = PYTHON / "requirements.lock"
-    install = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", interpreter, lock]
+    install: list[str | Path] = [
+        uv,
+        "pip",
+        "sync",
+        "--quiet",
+        "--require-hashes",
+        "--python",
+        interpreter,
+        lock,
+    ]
     done = subprocess.run(install, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"packages are needed; see why they don't come: pip download -r {lock}")
