@@ -26,7 +26,7 @@ from app.http.cookies import DEVICE_COOKIE
 from app.http.ending import call_at_end
 from app.http.key_gate import KeyGate
 from app.http.keyed_requests import KEY
-from app.http.openapi_security import for_keys_with
+from app.http.openapi_security import for_keys_with, for_people
 from app.http.page_cache import FILLING
 from app.http.pager import Pager
 from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
@@ -198,8 +198,16 @@ async def _logged_in(request: Request, now: datetime) -> LoggedIn:
     return await auth.authenticate(state.database.reader, claims, now=now)
 
 
+# Whoever it is; another dependency says who may.
+KnownCaller = Annotated[Caller, Depends(get_caller)]
+
+
+async def get_any_caller(caller: KnownCaller) -> Caller:
+    return caller
+
+
 # Also a key without any particular scope.
-AnyCaller = Annotated[Caller, Depends(get_caller)]
+AnyCaller = Annotated[Caller, Depends(for_keys_with(None, get_any_caller))]
 
 
 async def get_account(request: Request, now: Now) -> LoggedIn:
@@ -210,7 +218,7 @@ async def get_account(request: Request, now: Now) -> LoggedIn:
     return caller
 
 
-CurrentAccount = Annotated[LoggedIn, Depends(get_account)]
+CurrentAccount = Annotated[LoggedIn, Depends(for_people(get_account))]
 
 
 def allowed(scope: str) -> Callable[[Request, datetime], Awaitable[Caller]]:
@@ -239,7 +247,7 @@ async def check_public_reader(request: Request) -> None:
         raise InsufficientScope("assets:read")
 
 
-PUBLIC_READ = Depends(check_public_reader)
+PUBLIC_READ = Depends(for_keys_with("assets:read", check_public_reader))
 
 
 async def get_change_hub(request: Request) -> ChangeHub:

@@ -47,6 +47,11 @@ def responses(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, 
     }
 
 
+def codes_of(answers: dict[str, Any], status: str) -> set[str]:
+    """The codes of the problems with this status."""
+    return {*answers.get(status, {}).get("content", {}).get(PROBLEM, {}).get("examples", ())}
+
+
 def json_contents(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The JSON bodies and good answers of all operations."""
     for name, operation in operations(document):
@@ -135,10 +140,21 @@ OAUTH = {"POST /oauth/token", "POST /oauth/revoke"}
 
 def test_errors_of_oauth_have_the_form_of_rfc_6749(document: dict[str, Any]) -> None:
     described = dict(operations(document))
+    errors = {
+        name
+        for name, operation in described.items()
+        for status, response in responses(document, operation).items()
+        if int(status) >= 400 and response["content"].keys() != {PROBLEM}
+    }
+    assert errors == OAUTH | {"GET /readyz"}  # which says as much as when it is ready
     for name in OAUTH:
+        answers = described[name]["responses"]
         for status in ("400", "401"):
-            content = described[name]["responses"][status]["content"]["application/json"]
+            content = answers[status]["content"][JSON]
             assert content["schema"] == {"$ref": "#/components/schemas/OAuthErrorAnswer"}
+            for code, example in content["examples"].items():
+                assert example["value"]["error"] == code
+                assert f"`{code}`" in answers[status]["description"]
 
 
 # Answers to what is no request of this API, or to one before it has a route.
@@ -245,9 +261,8 @@ def test_every_example_of_a_body_is_taken(documented: FastAPI, document: dict[st
 def test_operations_that_know_who_asks_say_how_to_tell_them(document: dict[str, Any]) -> None:
     schemes = document["components"]["securitySchemes"]
     for name, operation in operations(document):
-        codes = responses(document, operation).get("401", {"content": {PROBLEM: {"examples": {}}}})
-        asks = "invalid_token" in codes["content"][PROBLEM]["examples"]
-        assert asks == ("security" in operation), name
+        asks = "invalid_token" in codes_of(responses(document, operation), "401")
+        assert (asks or name in OAUTH) == ("security" in operation), name
         assert {key for each in operation.get("security", ()) for key in each} <= schemes.keys()
 
 
@@ -270,6 +285,62 @@ def test_keys_and_tokens_are_taken_with_their_scope(document: dict[str, Any]) ->
     assert [*flow["scopes"]] == [
         *("assets:read", "assets:download", "changes:read", "webhooks:manage")
     ]
+
+
+# Whatever takes a key says with which scope; None is any.
+KEYS_NEED = {
+    "assets:read": (
+        "list_assets get_asset get_asset_as_json_ld get_asset_as_ebucore get_asset_as_ninjs"
+        " get_shotlist_as_chapters get_shotlist_as_timeline get_captions list_related"
+        " list_renditions get_mrss_feed get_atom_feed get_json_feed list_keywords"
+        " list_collections get_collection list_exports get_newest_export get_export"
+        " list_saved_searches get_saved_search list_assets_of_saved_search"
+    ),
+    "assets:download": (
+        "create_download redirect_to_download get_asset_manifest get_collection_manifest"
+    ),
+    "changes:read": "list_changes",
+    "webhooks:manage": (
+        "create_webhook list_webhooks get_webhook update_webhook delete_webhook send_challenge"
+        " rotate_webhook_secret list_webhook_deliveries get_webhook_delivery"
+        " replay_webhook_delivery replay_webhook_changes send_webhook_test"
+    ),
+    None: "list_usage",
+}
+
+
+def test_every_operation_that_takes_keys_names_their_scope(document: dict[str, Any]) -> None:
+    expected = {
+        name: [scope] if scope else []
+        for scope, names in KEYS_NEED.items()
+        for name in names.split()
+    }
+    found = {
+        operation["operationId"]: each["oauth2"]
+        for _, operation in operations(document)
+        for each in operation.get("security", ())
+        if "oauth2" in each
+    }
+    assert found == expected
+    for _, operation in operations(document):
+        is_for_keys = {"api_key": []} in operation.get("security", ())
+        assert is_for_keys == (operation["operationId"] in expected)
+
+
+def test_clients_of_oauth_authenticate_by_header_or_form(document: dict[str, Any]) -> None:
+    described = dict(operations(document))
+    for name in OAUTH:
+        assert described[name]["security"] == [{"client": []}, {}]
+        form = described[name]["requestBody"]["content"]["application/x-www-form-urlencoded"]
+        assert {"client_id", "client_secret"} <= form["schema"]["properties"].keys()
+    assert document["components"]["securitySchemes"]["client"]["scheme"] == "basic"
+
+
+def test_whoever_may_lack_a_scope_is_told_so(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        answers = responses(document, operation)
+        is_told = "insufficient_scope" in codes_of(answers, "403")
+        assert is_told == ({"access_token": []} in operation.get("security", ())), name
 
 
 def test_those_who_are_to_wait_are_told_how_long(document: dict[str, Any]) -> None:

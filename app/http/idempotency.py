@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.deps import AnyCaller, DeploymentDep, Now, Transactions
+from app.deps import DeploymentDep, KnownCaller, Now, Transactions
 from app.services import idempotency, policy
 from app.services.context import Deployment
 from app.services.idempotency import Claim, StoredAnswer
@@ -52,7 +52,7 @@ KeyHeader = Annotated[
 
 async def get_idempotency(
     request: Request,
-    caller: AnyCaller,
+    caller: KnownCaller,
     transactions: Transactions,
     deployment: DeploymentDep,
     now: Now,

@@ -11,11 +11,10 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from app import errors
-from app.crypto import InvalidToken
 from app.errors import AppError
 from app.http.openapi_examples import Examples, add_examples
 from app.http.openapi_schemas import operations, tidy
-from app.http.openapi_security import add_security, used_schemes
+from app.http.openapi_security import add_security, takes_login, used_schemes
 from app.services.auth import InsufficientScope
 
 _PROBLEM_TYPE = "application/problem+json"
@@ -156,10 +155,10 @@ def _document(app: FastAPI, server_url: str, vocabulary: Vocabulary) -> dict[str
     schemas.update(_PROBLEM_SCHEMAS)
     for operation in operations(document):
         _add_common_refusals(operation)
-        if InvalidToken.code in str(operation["responses"].get("401")):
-            _add_refusals(operation, refusals(InsufficientScope))
         _add_headers(operation)
     add_security(document, app)
+    for operation in filter(takes_login, operations(document)):
+        _add_refusals(operation, refusals(InsufficientScope))
     components["securitySchemes"] = used_schemes(document, server_url)
     tidy(document, vocabulary.word_lists)
     examples = Examples(schemas, vocabulary.examples)
@@ -185,7 +184,8 @@ def _share_refusals(document: dict[str, Any]) -> None:
         for operation in operations(document)
         for responses in [operation["responses"]]
         for status in responses
-        if status.startswith(("4", "5"))
+        # Those of OAuth have a form of their own too (RFC 6749, section 5.2).
+        if status.startswith(("4", "5")) and [*responses[status]["content"]] == [_PROBLEM_TYPE]
     ]
     often = Counter(name for _, _, name in found)
     shared: dict[str, Any] = {}

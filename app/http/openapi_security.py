@@ -20,17 +20,29 @@ SCOPES = {
     "changes:read": "Follow the change feed",
     "webhooks:manage": "Make and manage webhooks",
 }
-ACCESS_TOKEN, API_KEY, OAUTH, INBOUND = "access_token", "api_key", "oauth2", "inbound_token"
+ACCESS_TOKEN, API_KEY, OAUTH = "access_token", "api_key", "oauth2"
+CLIENT, INBOUND = "client", "inbound_token"
 
 # For a route's `openapi_extra`, where what it takes can't be seen from its dependencies.
-LOGIN_WELCOME: dict[str, Security] = {"security": [{}, {ACCESS_TOKEN: []}]}
+LOGIN_WELCOME: dict[str, Security] = {
+    "security": [{}, {ACCESS_TOKEN: []}, {API_KEY: []}, {OAUTH: ["assets:read"]}]
+}
+# HTTP Basic, or members of the form itself (RFC 6749, section 2.3.1).
+CLIENT_AUTHENTICATION: dict[str, Security] = {"security": [{CLIENT: []}, {}]}
 
-_scopes_of: dict[Callable[..., Any], str] = {}
+_scopes_of: dict[Callable[..., Any], str | None] = {}
+_for_people: set[Callable[..., Any]] = set()
 
 
-def for_keys_with(scope: str, dependency: Dependency) -> Dependency:
-    """Note that a dependency (app/deps.py) takes keys and tokens that have this scope."""
+def for_keys_with(scope: str | None, dependency: Dependency) -> Dependency:
+    """Note that a dependency (app/deps.py) takes keys and tokens that have this scope, or any."""
     _scopes_of[dependency] = scope
+    return dependency
+
+
+def for_people(dependency: Dependency) -> Dependency:
+    """Note that a dependency takes no key, whatever else its route depends on."""
+    _for_people.add(dependency)
     return dependency
 
 
@@ -54,7 +66,7 @@ def security_schemes(server_url: str) -> dict[str, dict[str, Any]]:
             "flows": {"clientCredentials": flow},
             "description": "A key's id and secret, exchanged for a token of an hour",
         },
-        "client": {
+        CLIENT: {
             "type": "http",
             "scheme": "basic",
             "description": "A key's id and the key itself (RFC 6749, 2.3.1)",
@@ -78,6 +90,10 @@ def add_security(document: dict[str, Any], app: FastAPI) -> None:
                     operation.setdefault("security", found)
 
 
+def takes_login(operation: dict[str, Any]) -> bool:
+    return {ACCESS_TOKEN: []} in operation.get("security", ())
+
+
 def used_schemes(document: dict[str, Any], server_url: str) -> dict[str, dict[str, Any]]:
     used = {
         name
@@ -95,8 +111,11 @@ def _security(route: APIRoute, responses: dict[str, Any]) -> Security:
     if InvalidToken.code not in examples:
         return []
     found: Security = [{ACCESS_TOKEN: []}]
-    for scope in _scopes(route.dependant):
-        found += [{API_KEY: []}, {OAUTH: [scope]}]
+    dependencies = set(_dependencies(route.dependant))
+    if not dependencies & _for_people:
+        scopes = sorted({_scopes_of[each] or "" for each in dependencies & _scopes_of.keys()})
+        for scope in scopes:
+            found += [{API_KEY: []}, {OAUTH: [scope] if scope else []}]
     # Where nobody is asked to log in, a token is welcome and not needed.
     return found if LoginRequired.code in examples else [{}, *found]
 
@@ -107,9 +126,9 @@ def _examples(response: dict[str, Any]) -> set[str]:
     }
 
 
-def _scopes(dependant: Dependant) -> Iterator[str]:
-    """The scopes that a key needs, from what the route depends on."""
+def _dependencies(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+    """All that a route depends on, and what that depends on."""
     for each in dependant.dependencies:
-        if each.call in _scopes_of:
-            yield _scopes_of[each.call]
-        yield from _scopes(each)
+        if each.call is not None:
+            yield each.call
+        yield from _dependencies(each)

@@ -20,6 +20,7 @@ from app.deps import (
 from app.http.key_gate import KeyGate
 from app.http.keyed_requests import KEY
 from app.http.openapi import Responses, answer_in_headers
+from app.http.openapi_security import CLIENT_AUTHENTICATION
 from app.http.rate_limits import AUTH
 from app.schemas.oauth import AuthorizationServer, OAuthErrorAnswer, OAuthToken
 from app.services import oauth
@@ -73,7 +74,7 @@ def form_of(required: str, **properties: str) -> dict[str, Any]:
         },
     }
     content = {"application/x-www-form-urlencoded": {"schema": schema}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {**CLIENT_AUTHENTICATION, "requestBody": {"required": True, "content": content}}
 
 
 TOKEN_FORM = form_of(

@@ -14,12 +14,12 @@ from app.http.paging import InvalidCursor
 from app.http.strict_json import StrictJsonRoute
 from app.routers.webhooks import AskedDep
 from app.schemas.webhooks import (
-    DeliveryAnswer,
-    DeliveryList,
-    DeliveryState,
-    DeliveryWithPayload,
     ReplayAnswer,
     ReplayBody,
+    WebhookDeliveryAnswer,
+    WebhookDeliveryList,
+    WebhookDeliveryState,
+    WebhookDeliveryWithPayload,
 )
 from app.services import webhook_deliveries, webhooks
 from app.services.webhook_deliveries import ChallengeNotReplayable, Range
@@ -41,8 +41,8 @@ async def list_webhook_deliveries(
     caller: WebhooksManager,
     session: SessionDep,
     pager: PageDep,
-    state: DeliveryState | None = None,
-) -> DeliveryList:
+    state: WebhookDeliveryState | None = None,
+) -> WebhookDeliveryList:
     """Messages of the last 30 days and what became of them, newest first."""
     scope = f"webhook-deliveries {webhook_id} {state}"
     after = pager.after(scope)
@@ -56,18 +56,20 @@ async def list_webhook_deliveries(
     )
     items = [_answer(delivery) for delivery in pager.shown(found)]
     last = [str(items[-1].id)] if items else []
-    return DeliveryList(items=items, next_cursor=pager.next_cursor(response, scope, found, last))
+    return WebhookDeliveryList(
+        items=items, next_cursor=pager.next_cursor(response, scope, found, last)
+    )
 
 
 @router.get("/deliveries/{delivery_id}")
 async def get_webhook_delivery(
     webhook_id: UUID, delivery_id: UUID, caller: WebhooksManager, session: SessionDep
-) -> DeliveryWithPayload:
+) -> WebhookDeliveryWithPayload:
     """One message, with its payload and the beginning of the answer."""
     endpoint = await webhooks.find_own(session, webhook_id, caller.account_id)
     found = await webhook_deliveries.get_delivery(session, endpoint, delivery_id)
     payload = None if found.event == CHALLENGE else json.loads(found.payload)
-    return DeliveryWithPayload(**_answer(found).model_dump(), payload=payload)
+    return WebhookDeliveryWithPayload(**_answer(found).model_dump(), payload=payload)
 
 
 @router.post(
@@ -77,7 +79,7 @@ async def get_webhook_delivery(
 )
 async def replay_webhook_delivery(
     webhook_id: UUID, delivery_id: UUID, asked: AskedDep, session: SessionDep
-) -> DeliveryAnswer:
+) -> WebhookDeliveryAnswer:
     """Send a message again, with the same `webhook-id`, whatever became of it before."""
     return _answer(await webhook_deliveries.replay(session, webhook_id, delivery_id, asked=asked))
 
@@ -104,13 +106,13 @@ async def replay_webhook_changes(
 @router.post("/test", status_code=202, responses=refusals(WebhookNotProven))
 async def send_webhook_test(
     webhook_id: UUID, asked: AskedDep, session: SessionDep
-) -> DeliveryAnswer:
+) -> WebhookDeliveryAnswer:
     """Send a message `webhook.test`, which means nothing."""
     return _answer(await webhook_deliveries.send_test(session, webhook_id, asked=asked))
 
 
-def _answer(delivery: Any) -> DeliveryAnswer:
-    names = DeliveryAnswer.model_fields.keys() - {"next_attempt_at"}
+def _answer(delivery: Any) -> WebhookDeliveryAnswer:
+    names = WebhookDeliveryAnswer.model_fields.keys() - {"next_attempt_at"}
     fields = {name: getattr(delivery, name) for name in names}
     next_at = delivery.next_at if delivery.state == "pending" else None
-    return DeliveryAnswer(**fields, next_attempt_at=next_at)
+    return WebhookDeliveryAnswer(**fields, next_attempt_at=next_at)

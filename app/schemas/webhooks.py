@@ -2,13 +2,15 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, model_validator
 
 from app.schemas.base import Answer, Body, Line
 from app.services.webhook_messages import Event
 
 WebhookState = Literal["pending", "active", "paused", "disabled"]
-DeliveryState = Literal["pending", "delivered", "failed"]
+# After five days without a success, or after a 410.
+DisabledReason = Literal["failing", "gone"]
+WebhookDeliveryState = Literal["pending", "delivered", "failed"]
 Sequence = Annotated[int, Field(ge=0)]
 # Whatever is wrong with it is said by what checks it; this bounds the work.
 Url = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
@@ -62,60 +64,66 @@ class WebhookAnswer(Answer):
     description: str | None
     events: list[Event]
     state: WebhookState
-    # `failing`, after five days without a success, or `gone`, after a 410.
-    disabled_reason: Literal["failing", "gone"] | None
-    # For signatures of the kind v1a.
-    public_key: str = Field(examples=["whpk_5d3qkPVOxiUDnXDpMhQmKBnMnTnkNFGvVyXAEqkQ1nY="])
+    disabled_reason: DisabledReason | None
+    public_key: str = Field(
+        description="For signatures of the kind v1a (Ed25519)",
+        examples=["whpk_5d3qkPVOxiUDnXDpMhQmKBnMnTnkNFGvVyXAEqkQ1nY="],
+    )
     previous_secret_ends_at: datetime | None
     created_at: datetime
     updated_at: datetime
     failing_since: datetime | None
     last_success_at: datetime | None
-    # The changes up to this one are sent, or on their way.
-    read_until: int
+    read_until: int = Field(description="The changes up to this one are sent, or on their way")
     missed: MissedChanges | None
 
 
 class WebhookWithSecret(WebhookAnswer):
-    # Shown this once. For signatures of the kind v1.
-    secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw1c0jCZ8LXk8="])
+    secret: str = Field(
+        description="Shown this once; for signatures of the kind v1 (HMAC-SHA256)",
+        examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw1c0jCZ8LXk8="],
+    )
 
 
 class WebhookList(Answer):
     items: list[WebhookAnswer]
 
 
-class DeliveryAnswer(Answer):
+class WebhookDeliveryAnswer(Answer):
     id: UUID
-    # The header `webhook-id`: the same at each attempt and replay.
-    message_id: str
+    message_id: str = Field(
+        description="The header `webhook-id`: the same at each attempt and replay"
+    )
     event: str
     sequence: int | None
-    state: DeliveryState
+    state: WebhookDeliveryState
     attempts: int
-    # Null once it is concluded.
-    next_attempt_at: datetime | None
+    next_attempt_at: datetime | None = Field(description="Null once it is concluded")
     last_attempt_at: datetime | None
     response_status: int | None
-    # The first 1 KiB.
-    response_excerpt: str | None
+    response_excerpt: str | None = Field(description="The first 1 KiB of the answer")
     error: str | None
     duration_ms: int | None
     created_at: datetime
 
 
-class DeliveryWithPayload(DeliveryAnswer):
-    # Null for a challenge, which only its receiver shall know.
-    payload: dict[str, Any] | None
+class WebhookDeliveryWithPayload(WebhookDeliveryAnswer):
+    payload: dict[str, Any] | None = Field(
+        description="Null for a challenge, which only its receiver shall know"
+    )
 
 
-class DeliveryList(Answer):
-    items: list[DeliveryAnswer]
+class WebhookDeliveryList(Answer):
+    items: list[WebhookDeliveryAnswer]
     next_cursor: str | None
 
 
 class ReplayBody(Body):
     """After a sequence number or since a time, and until one of either or the latest change."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"after_sequence": 118_202, "until_sequence": 118_240}]}
+    )
 
     after_sequence: Sequence | None = None
     since: AwareDatetime | None = None
@@ -133,7 +141,6 @@ class ReplayBody(Body):
 
 class ReplayAnswer(Answer):
     after_sequence: int
-    # Go on after this one where it is not complete.
-    last_sequence: int
+    last_sequence: int = Field(description="Go on after this one where it is not complete")
     deliveries: int
     is_complete: bool
