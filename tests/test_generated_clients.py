@@ -50,6 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("site")
     prepare(folder, "migrate")
     prepare(folder, "demo", "--assets", "12")
+    prepare(folder, "export")
     prepare(folder, "create-admin", EMAIL, said=PASSWORD)
     with program(folder, "serve", "--no-worker") as running:
         running.wait_until_it_serves()
@@ -94,6 +95,8 @@ def check_found(server: Program, printed: str) -> None:
     """What a generated client has found is what the API says."""
     found = json.loads(printed)
     [video] = httpx.get(f"{server.url}/v1/assets?type=video&limit=1").json()["items"]
+    public = httpx.get(f"{server.url}/v1/assets?limit=100").json()["items"]
+    titles = {each["title"] for each in public}
     expected: dict[str, Any] = {
         "full_name": "Jane Doe",
         "slug": video["slug"],
@@ -103,7 +106,16 @@ def check_found(server: Program, printed: str) -> None:
         "sha256": video["renditions"][0]["sha256"],
         "is_the_rendition": True,
         "refusal": "not_found",
+        "key_begins_with": "mma_",
+        "exported": len(public),
+        "formats": ["ndjson", "ndjson.gz", "ndjson.zst"],
+        "changed_since": 0,
+        "first_changes": [[1, "created"], [2, "created"]],
+        "webhooks": ["pending"],
+        "usage_of_others": 0,
     }
+    first_titles = found.pop("first_titles")
+    assert len({*first_titles} & titles) == 2
     assert found == expected
 
 
