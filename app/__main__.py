@@ -221,7 +221,9 @@ def purge() -> None:
 def app_from_environment() -> FastAPI:
     """The application of one API process, for uvicorn."""
     from app.main import create_app
+    from app.processes import end_with_parent
 
+    end_with_parent()
     settings = load_settings()
     configure_logging(json_lines=settings.is_production)
     return create_app(settings)

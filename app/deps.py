@@ -18,7 +18,7 @@ from app.adapters.storage import Storage
 from app.adapters.upload_store import UploadStore, open_upload_store
 from app.crypto import AccessTokens, InvalidToken, PasswordHasher
 from app.db import Reader, get_session
-from app.errors import Forbidden, LoginRequired
+from app.errors import Forbidden, LoginRequired, RateLimited
 from app.formats.addresses import Addresses
 from app.http.client_address import client_network
 from app.http.conditional import check_if_match
@@ -32,7 +32,7 @@ from app.http.pager import Pager
 from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
 from app.http.shown_keys import shown_token
 from app.models import Account
-from app.services import auth, derived_files, reauthentication
+from app.services import auth, derived_files, policy, reauthentication
 from app.services.asset_versions import VersionCheck
 from app.services.auth import Caller, InsufficientScope, LoggedIn
 from app.services.change_hub import ChangeHub
@@ -278,6 +278,20 @@ async def get_changes_watcher(request: Request, clock: Clock) -> ChangesWatching
 
 
 ChangesWatcher = Annotated[ChangesWatching, Depends(get_changes_watcher)]
+
+
+async def get_room_to_wait(request: Request, deployment: DeploymentDep) -> Callable[[], None]:
+    """Refuses one more wait of a credential that already has many open connections."""
+
+    def check() -> None:
+        open_waits = request.app.state.access_checks.count(request.headers["authorization"])
+        if deployment.limits_on and open_waits >= policy.WAITS_PER_CREDENTIAL:
+            raise RateLimited(retry_after=policy.WAIT_RETRY_AFTER)
+
+    return check
+
+
+RoomToWait = Annotated[Callable[[], None], Depends(get_room_to_wait)]
 
 
 async def get_optional_caller(request: Request, now: Now) -> Caller | None:

@@ -1,12 +1,15 @@
 """Starting the parts of an installation: database, mail catcher, worker and API processes."""
 
+import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import connection
 
 import structlog
 from pydantic import SecretStr
@@ -163,6 +166,22 @@ def run_command(settings: Settings, *arguments: str) -> None:
     status = subprocess.call(command, env=child_environment(settings))  # noqa: S603  # our own program
     if status != 0:
         raise SystemExit(status)  # it has said why
+
+
+def end_with_parent() -> None:
+    """Stop this API process in order when the one that started it is gone, killed or not.
+
+    Nobody would start its worker again, and it would keep the port from the next program.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="end-with-parent", daemon=True).start()
 
 
 def serve_api(settings: Settings, *, workers: int) -> None:

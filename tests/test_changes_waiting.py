@@ -81,6 +81,24 @@ async def test_wait_ends_with_the_change(
     assert await end_of_feed(reader) == answer["next_after"]
 
 
+async def test_hundred_and_first_wait_of_one_login_is_told_to_come_back(
+    reader: httpx.AsyncClient, hub: ChangeHub, live_app: FastAPI, elsewhere: Database
+) -> None:
+    live_app.state.deployment = replace(live_app.state.deployment, limits_on=True)
+    after = await end_of_feed(reader)
+    asking = [asyncio.create_task(ask(reader, after=after, wait=60)) for _ in range(100)]
+    await until(waiting(hub, 100))
+    for refused in (
+        await ask(reader, after=after, wait=60),
+        await reader.get(PATH, params={"after": after}, headers=STREAM),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert refused.headers["retry-after"] == "30"
+    assert (await ask(reader, after=after)).status_code == 200
+    await write(elsewhere, uuid4())
+    assert {(await each).status_code for each in asking} == {200}
+
+
 async def test_wait_without_a_change_ends_at_its_time_where_it_began(
     reader: httpx.AsyncClient, hub: ChangeHub
 ) -> None:

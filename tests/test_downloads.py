@@ -322,6 +322,20 @@ async def test_link_dies_with_the_withdrawal_of_its_asset(
     assert code_of(await client.get(url)) == (403, "link_expired")
 
 
+async def test_right_that_ends_needs_no_worker_to_end_downloads(
+    client: httpx.AsyncClient, app: FastAPI, session: dict[str, str], clock: Clock
+) -> None:
+    ends_at = clock.now + timedelta(minutes=5)
+    video = await publish_video(app, "for-a-while", available_until=ends_at)
+    url = (await client.post(video.downloads, headers=session)).json()["url"]
+    clock.now = ends_at - timedelta(seconds=1)
+    assert (await client.get(url)).status_code == 200
+    clock.now = ends_at
+    assert code_of(await client.get(url)) == (403, "link_expired")
+    refused = await client.post(video.downloads, headers=session)
+    assert code_of(refused) == (410, "asset_withdrawn")
+
+
 async def test_ended_session_can_not_ask_for_links(
     client: httpx.AsyncClient, video: Published, mailbox: Mailbox
 ) -> None:

@@ -21,7 +21,8 @@ from app.adapters.storage import open_storage
 from app.crypto import Keyring
 from app.db import Database
 from app.models import Account, OutboxMail
-from app.services.downloads import Ticket, _ticket
+from app.services import download_tickets
+from app.services.download_tickets import Ticket
 from tests.conftest import copied_database
 from tests.factories import publish_video
 from tests.folders import folder_for_postgresql
@@ -73,7 +74,7 @@ async def download_path(database: Database, keyring: Keyring, tmp_path: Path) ->
     async with database.transaction() as session:
         session.add(account)
     ticket = Ticket(video.rendition_id, account.id, None, now + timedelta(minutes=15))
-    return f"/v1/files/{_ticket(ticket, keyring)}/a.mp4"
+    return f"/v1/files/{download_tickets.write(ticket, keyring)}/a.mp4"
 
 
 # SIGTERM
@@ -198,6 +199,18 @@ async def test_worker_does_not_outlive_a_killed_server(
     with program(tmp_path, "serve", **environment) as serve:
         await asyncio.to_thread(serve.wait_until_it_serves)
         await worker_waits_for_jobs(database)
+        serve.kill()
+        await asyncio.to_thread(eventually, lambda: processes_of(tmp_path) == set())
+
+
+async def test_api_processes_do_not_outlive_the_killed_program_that_started_them(
+    tmp_path: Path, environment: dict[str, str], database: Database
+) -> None:
+    """They would keep the port, without a worker, and nothing could be started in their place."""
+    with program(tmp_path, "serve", "--workers", "2", **environment) as serve:
+        await asyncio.to_thread(serve.wait_until_it_serves)
+        await worker_waits_for_jobs(database)
+        assert len(processes_of(tmp_path)) >= 4
         serve.kill()
         await asyncio.to_thread(eventually, lambda: processes_of(tmp_path) == set())
 

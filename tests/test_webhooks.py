@@ -166,19 +166,23 @@ async def key_of(owner: Owner, *scopes: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {made.json()['key']}"}
 
 
-async def test_key_with_that_scope_manages_webhooks_without_a_password(
+async def test_key_with_that_scope_manages_webhooks_but_says_not_where_they_go(
     owner: Owner, clock: Clock, database: Database
 ) -> None:
+    """A webhook outlives the key, so making one takes the password, which no key can give."""
     headers = await key_of(owner, "webhooks:manage")
+    webhook = await owner.create(URL)
     clock.now += 20 * MINUTE
     made = await owner.call("POST", json={"url": URL, "events": EVENTS}, headers=headers)
-    assert made.status_code == 201, made.text
-    webhook = made.json()
     moved = await owner.call(
         "PATCH", f"/{webhook['id']}", json={"url": f"{URL}/new"}, headers=headers
     )
-    assert moved.status_code == 200
+    assert refusal(made) == refusal(moved) == (403, "reauthentication_required")
     await set_state(database, webhook, "active")
+    renamed = await owner.call(
+        "PATCH", f"/{webhook['id']}", json={"description": "Ours"}, headers=headers
+    )
+    assert renamed.status_code == 200
     for path in ("test", "rotate-secret"):
         sent = await owner.call("POST", f"/{webhook['id']}/{path}", json={}, headers=headers)
         assert sent.status_code in {200, 202}

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.crypto import InvalidToken
-from app.deps import ChangeHubDep, ChangesReader, ChangesWatcher, ReaderDep
+from app.deps import ChangeHubDep, ChangesReader, ChangesWatcher, ReaderDep, RoomToWait
 from app.errors import AppError, Forbidden, LoginRequired
 from app.http import conditional
 from app.http.accept import NotAcceptable, best_type
@@ -57,6 +57,7 @@ async def list_changes(
     reader: ReaderDep,
     hub: ChangeHubDep,
     watching: ChangesWatcher,
+    check_room: RoomToWait,
     query: Annotated[ChangesQuery, Query()],
     last_event_id: LastEventId = None,
 ) -> Response:
@@ -73,6 +74,7 @@ async def list_changes(
     if best_type(request.headers.get("accept"), (JSON, EVENTS)) == EVENTS:
         if is_head(request.scope):
             return Response(media_type=EVENTS, headers=STREAM_HEADERS)
+        check_room()
         after = await _place(hub, reader, last_event_id or query.after)
         ask = Ask(after, policy.CHANGES_STREAM_LIMIT, policy.CHANGES_STREAM_BYTES, query.collapse)
         first = await hub.read(reader, ask)
@@ -82,6 +84,7 @@ async def list_changes(
     ask = Ask(after, query.limit, policy.CHANGES_PAGE_BYTES, query.collapse)
     page = await hub.read(reader, ask)
     if query.wait and not page.items:
+        check_room()
         ask = replace(ask, after=page.next_after)
         with watching() as watch:
             later = await hub.next_page(reader, ask, seconds=query.wait, watch=watch)

@@ -2,9 +2,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from app.schemas.base import Answer, Body, Line, Password
+from app.schemas.base import Answer, Body, Line, Password, Time
 from app.services import policy
 
 Scope = Literal["assets:read", "assets:download", "changes:read", "webhooks:manage"]
@@ -17,7 +17,7 @@ class ApiKeyBody(Body):
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)] = Field(
         examples=[["assets:read", "assets:download"]]
     )
-    expires_at: AwareDatetime | None = Field(
+    expires_at: Time | None = Field(
         None, description="Without it the key works until it is revoked"
     )
     password: Password | None = Field(
@@ -32,6 +32,7 @@ class ApiKeyPatch(Body):
 class Rotation(Body):
     overlap_seconds: int = Field(
         int(policy.KEY_OVERLAP.total_seconds()),
+        strict=True,
         ge=0,
         le=_LONGEST_OVERLAP,
         description="For so long the secret until now works too",

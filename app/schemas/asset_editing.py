@@ -3,11 +3,11 @@
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from typing_extensions import override
 
 from app.schemas.assets import AssetType
-from app.schemas.base import Body, Country, LanguageTag, Line, is_one_line
+from app.schemas.base import Body, Country, LanguageTag, Line, Time, is_one_line
 from app.services import timecodes
 from app.services.asset_documents import parse_id
 
@@ -208,8 +208,8 @@ class AssetPatch(Body):
     filmed_to: date | None = None
     translations: dict[LanguageTag, Translation | None] | None = None
     related: Annotated[list[RelatedReference], Field(max_length=50)] | None = None
-    publish_at: AwareDatetime | None = None
-    available_until: AwareDatetime | None = None
+    publish_at: Time | None = None
+    available_until: Time | None = None
     # Of a correction: what was wrong.
     note: LongLine | None = None
 
@@ -232,7 +232,7 @@ class AssetBody(AssetPatch):
 class PublishBody(Body):
     """At once, or under embargo until `publish_at`."""
 
-    publish_at: AwareDatetime | None = None
+    publish_at: Time | None = None
     note: LongLine | None = None
 
 

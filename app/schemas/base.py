@@ -4,7 +4,15 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    field_validator,
+)
 
 # A zero-width joiner or non-joiner is part of ordinary words in Persian and Indic scripts.
 _JOINERS = "\u200c\u200d"
@@ -56,6 +64,14 @@ def is_one_line(text: str) -> str:
     return text
 
 
+def _is_text(value: object) -> object:
+    """RFC 3339, as everywhere in the contract: pydantic would take a number of seconds too."""
+    if isinstance(value, int | float):
+        raise ValueError("must be a time such as 2026-11-30T12:00:00Z")  # noqa: TRY004  # pydantic's
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_is_text)]
 Line = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),

@@ -2,10 +2,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from app.schemas.asset_editing import LongText
-from app.schemas.base import Answer, Body, Line, is_one_line
+from app.schemas.base import Answer, Body, Line, Time, is_one_line
 from app.schemas.newsletter import Frequency, TopicSlug
 from app.services import policy
 from app.services.delivery_ledger import LedgerState
@@ -52,7 +52,7 @@ class EditionBody(EditionPatch):
 
 
 class ScheduleBody(Body):
-    send_at: AwareDatetime
+    send_at: Time
 
 
 class PauseBody(Body):

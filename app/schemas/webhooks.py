@@ -2,9 +2,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from app.schemas.base import Answer, Body, Line
+from app.schemas.base import Answer, Body, Line, Time
 from app.services.webhook_messages import Event
 
 WebhookState = Literal["pending", "active", "paused", "disabled"]
@@ -126,9 +126,9 @@ class ReplayBody(Body):
     )
 
     after_sequence: Sequence | None = None
-    since: AwareDatetime | None = None
+    since: Time | None = None
     until_sequence: Sequence | None = None
-    until: AwareDatetime | None = None
+    until: Time | None = None
 
     @model_validator(mode="after")
     def _begins_somewhere(self) -> Self:

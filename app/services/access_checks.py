@@ -35,6 +35,11 @@ class AccessChecks:
         self._credentials: dict[str, _Credential] = {}
         self._checker: asyncio.Task[None] | None = None
 
+    def count(self, credential: str) -> int:
+        """How many requests with this credential are being answered for long."""
+        known = self._credentials.get(credential)
+        return len(known.holders) if known else 0
+
     @contextmanager
     def watching(self, credential: str, check: Check, on_loss: OnLoss) -> Iterator[None]:
         """Have `on_loss`, which is nobody else's, called when the credential is good no more."""

@@ -14,6 +14,9 @@ from app.models import Asset
 from app.services import asset_relations, asset_rendering, asset_versions
 from app.services.asset_documents import parse_id
 
+# The reason where no editor gives one: the worker withdraws what may no longer be offered.
+RIGHTS_ENDED = "The right to offer this has ended"
+
 
 class AssetWithdrawn(AppError):
     status, code, title = 410, "asset_withdrawn", "This was withdrawn"

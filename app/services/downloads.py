@@ -1,6 +1,5 @@
 """Handing out downloads: signed links that expire, and a record of each."""
 
-import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -11,24 +10,14 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import crypto
 from app.crypto import Keyring
-from app.errors import AppError, NotFound, ServiceUnavailable
+from app.errors import NotFound, ServiceUnavailable
 from app.models import Asset, Download, Rendition
-from app.services import key_usage, policy
+from app.services import download_tickets, key_usage, policy
 from app.services.asset_documents import parse_id
-from app.services.assets import AssetWithdrawn
+from app.services.assets import RIGHTS_ENDED, AssetWithdrawn
 from app.services.auth import Caller, Transactions
-
-_TICKET = struct.Struct(">16s16sQ16s")
-_MAC_BYTES = 16
-_ID_BYTES = 16
-
-
-class LinkExpired(AppError):
-    """Tampered with, expired, or of an account that is gone: all alike."""
-
-    status, code, title = 403, "link_expired", "This download link has expired; ask for a new one"
+from app.services.download_tickets import LinkExpired, Ticket
 
 
 class FileUnavailable(ServiceUnavailable):
@@ -88,16 +77,6 @@ class StoredFile:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """What one of our own links says: which file, and with whose end it ends too."""
-
-    rendition_id: UUID
-    account_id: UUID
-    key_id: UUID | None
-    expires_at: datetime
-
-
 async def prepare(
     transactions: Transactions,
     reference: str,
@@ -114,14 +93,14 @@ async def prepare(
     The store is asked outside of any transaction. Raises `FileLost`.
     """
     async with transactions() as session:
-        file = await _find(session, reference, name)
+        file = await _find(session, reference, name, now=now)
     lifetime = policy.DOWNLOAD_URL_LIFETIME
     expires_at = (now + lifetime).replace(microsecond=0)
     url = await store.presigned_url(file.object_key, lifetime=lifetime)
     await check_stored(store, file)
     if url is None:
         said = Ticket(file.rendition_id, caller.account_id, caller.key_id, expires_at)
-        ticket = _ticket(said, keyring)
+        ticket = download_tickets.write(said, keyring)
         url = f"{base_url}/v1/files/{ticket}/{_url_name(file.filename)}"
     return DownloadLink(
         url=url,
@@ -158,6 +137,7 @@ _FILE = """
     SELECT rendition.id AS rendition_id, object_key, filename, media_type, size_bytes, sha256
       FROM rendition JOIN asset ON asset.id = rendition.asset_id
      WHERE rendition.id = $1 AND rendition.state = 'ready' AND asset.state = 'published'
+       AND (asset.available_until IS NULL OR asset.available_until > $4)
        AND EXISTS (SELECT FROM account WHERE id = $2 AND suspended_at IS NULL)
        AND ($3::uuid IS NULL OR EXISTS (
                SELECT FROM api_key WHERE id = $3 AND account_id = $2 AND revoked_at IS NULL
@@ -169,7 +149,7 @@ async def open_ticket(
     reader: Reader, ticket: str, *, keyring: Keyring, now: datetime
 ) -> StoredFile:
     """The file of one of our own links, or `LinkExpired`."""
-    read = _read_ticket(ticket, keyring)
+    read = download_tickets.read(ticket, keyring)
     if policy.is_expired(read.expires_at, now):
         raise LinkExpired
     row = await reader.fetchrow(_FILE, read.rendition_id, read.account_id, read.key_id, now)
@@ -184,11 +164,14 @@ async def check_stored(store: Store, file: InStore) -> None:
         raise FileLost(file.object_key)
 
 
-async def _find(session: AsyncSession, reference: str, name: str) -> StoredFile:
-    """A rendition that may be downloaded, of an asset given by id or slug."""
+async def _find(session: AsyncSession, reference: str, name: str, *, now: datetime) -> StoredFile:
+    """A rendition that may be downloaded, of an asset given by id or slug.
+
+    A right ends at its time, also when no worker is there to withdraw the asset.
+    """
     asset_id = parse_id(reference)
     query = (
-        select(*_FILE_COLUMNS, Asset.state, Asset.withdrawal_reason)
+        select(*_FILE_COLUMNS, Asset.state, Asset.withdrawal_reason, Asset.available_until)
         .join(Asset, Asset.id == Rendition.asset_id)
         .where(Asset.id == asset_id if asset_id else Asset.slug == reference)
         .where(Rendition.name == name, Rendition.state == "ready")
@@ -198,6 +181,8 @@ async def _find(session: AsyncSession, reference: str, name: str) -> StoredFile:
         raise AssetWithdrawn(row["withdrawal_reason"])
     if row is None or row["state"] != "published":
         raise NotFound
+    if row["available_until"] is not None and policy.is_expired(row["available_until"], now):
+        raise AssetWithdrawn(RIGHTS_ENDED)
     return StoredFile(**{column.key: row[column.key] for column in _FILE_COLUMNS})
 
 
@@ -214,37 +199,3 @@ _FILE_COLUMNS = (
 def _url_name(filename: str) -> str:
     """The end of the address, for people alone: one segment, which clients leave as it is."""
     return quote(filename.replace("/", "_").lstrip(".") or "file", safe="")
-
-
-def _ticket(ticket: Ticket, keyring: Keyring) -> str:
-    """What the ticket says, and behind it the API key, if one asked."""
-    ids = (ticket.rendition_id.bytes, ticket.account_id.bytes)
-    key = ticket.key_id.bytes if ticket.key_id else b""
-    expiry = int(ticket.expires_at.timestamp())
-    mac = _ticket_mac(*ids, expiry, key, keyring)
-    return crypto.base64url(_TICKET.pack(*ids, expiry, mac) + key)
-
-
-def _read_ticket(text: str, keyring: Keyring) -> Ticket:
-    try:
-        packed = crypto.base64url_decode(text)
-        rendition_id, account_id, expiry, mac = _TICKET.unpack_from(packed)
-    except (ValueError, struct.error):
-        raise LinkExpired from None
-    key = packed[_TICKET.size :]
-    expected = _ticket_mac(rendition_id, account_id, expiry, key, keyring)
-    if len(key) not in {0, _ID_BYTES} or not crypto.equal(mac, expected):
-        raise LinkExpired
-    return Ticket(
-        rendition_id=UUID(bytes=rendition_id),
-        account_id=UUID(bytes=account_id),
-        key_id=UUID(bytes=key) if key else None,
-        expires_at=datetime.fromtimestamp(expiry, UTC),
-    )
-
-
-def _ticket_mac(
-    rendition_id: bytes, account_id: bytes, expiry: int, key: bytes, keyring: Keyring
-) -> bytes:
-    parts = (rendition_id, account_id, expiry.to_bytes(8), *([key] if key else []))
-    return keyring.digest("download-ticket", *parts)[:_MAC_BYTES]

@@ -291,6 +291,9 @@ CHANGES_COMPARED = 5_000
 # Whoever is answered for long is asked for again so often: access that is lost ends within a
 # second, also where a check itself may know half a second's old state.
 ACCESS_CHECK_INTERVAL = timedelta(milliseconds=400)
+# Of a process's 2,000 connections; who has so many needs no more to be told of the same changes.
+WAITS_PER_CREDENTIAL = 100
+WAIT_RETRY_AFTER = timedelta(seconds=30)
 
 # Idempotency keys
 IDEMPOTENCY_LEASE = timedelta(minutes=1)

@@ -21,14 +21,12 @@ from app.services import (
 )
 from app.services.asset_editing import AssetPublished, audit
 from app.services.asset_versions import VersionCheck
+from app.services.assets import RIGHTS_ENDED
 from app.services.context import WORKER, Editor
 
 
 class NotPublished(AppError):
     status, code, title = 409, "asset_not_published", "Only what was published can be withdrawn"
-
-
-RIGHTS_ENDED = "The right to offer this has ended"
 
 
 async def publish(

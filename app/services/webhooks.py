@@ -49,7 +49,7 @@ async def create(
 ) -> tuple[WebhookEndpoint, str]:
     """Make an endpoint and send it its challenge; with the secret, which is shown once."""
     url = webhook_urls.checked(sent["url"], loopback=asked.loopback)
-    await _require_password(session, asked)
+    await reauthentication.require_recent_password(session, asked.caller, now=asked.now)
     account = await reauthentication.own_account(session, asked.caller.account_id)
     mine = WebhookEndpoint.account_id == account.id
     count = await session.scalar(select(func.count()).select_from(WebhookEndpoint).where(mine))
@@ -110,7 +110,7 @@ async def change(
     url = webhook_urls.checked(sent.get("url", endpoint.url), loopback=asked.loopback)
     is_moved = url != endpoint.url
     if is_moved:
-        await _require_password(session, asked)
+        await reauthentication.require_recent_password(session, asked.caller, now=asked.now)
         endpoint.url = url
         await _challenge(session, endpoint, asked)
         await _notify(session, endpoint, asked)
@@ -182,12 +182,6 @@ async def enqueue(
     if found:
         await webhook_messages.wake(session)
     return len(found)
-
-
-async def _require_password(session: AsyncSession, asked: Asked) -> None:
-    """A key needs none: its scope was granted by who had just given the password."""
-    if asked.caller.key_id is None:
-        await reauthentication.require_recent_password(session, asked.caller, now=asked.now)
 
 
 async def _go_to(
