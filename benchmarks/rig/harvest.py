@@ -37,12 +37,12 @@ QUERIES: tuple[dict[str, Any], ...] = (
 BODY = "Six ships of three nations enter the harbour while the storm is over the border. " * 40
 
 
-async def measure(site: Installation) -> None:
+async def measure(site: Installation, *, searches: int = SEARCHES) -> None:
     """For an installation with some thousands of assets, and without a worker of its own."""
     await harvests(site)
     database = Database(site.environment["DATABASE_URL"])
     try:
-        await alerts(site, database)
+        await alerts(site, database, searches)
     finally:
         await database.close()
 
@@ -87,9 +87,9 @@ def _resumption_token(_: str, body: bytes) -> str | None:
     return f"/oai?verb=ListRecords&resumptionToken={found[1].decode()}" if found else None
 
 
-async def alerts(site: Installation, database: Database) -> None:
+async def alerts(site: Installation, database: Database, searches: int) -> None:
     """How long one worker takes until all searches have seen a burst of new assets."""
-    await _save_searches(site)
+    await _save_searches(site, searches)
     await _publish(database, 3)
     await _timed_look(database, "3 new assets")
     await _publish(database, BURST)
@@ -100,7 +100,7 @@ async def alerts(site: Installation, database: Database) -> None:
     mails = 0
     async with database.transaction() as session:
         now = datetime.now(UTC)
-        due = await saved_search_mails.due_accounts(session, now=now, limit=SEARCHES)
+        due = await saved_search_mails.due_accounts(session, now=now, limit=searches)
     for account_id in due:
         async with database.transaction() as session:
             mails += await saved_search_mails.mail(
@@ -109,7 +109,7 @@ async def alerts(site: Installation, database: Database) -> None:
     print(f"alerts: {mails} mails written in {time.monotonic() - began:.1f} s")
 
 
-async def _save_searches(site: Installation) -> None:
+async def _save_searches(site: Installation, count: int) -> None:
     """By SQL: the API would take longer than what is measured."""
     connection = await asyncpg.connect(site.environment["DATABASE_URL"])
     await connection.execute(
@@ -120,7 +120,7 @@ async def _save_searches(site: Installation) -> None:
           FROM (SELECT 'person' || number || '@example.org' AS address
                   FROM generate_series(1, $1) AS number) AS person
         """,
-        SEARCHES // SEARCHES_PER_ACCOUNT,
+        count // SEARCHES_PER_ACCOUNT,
     )
     queries = cycle(json.dumps(query) for query in QUERIES)
     await connection.execute(
@@ -133,8 +133,8 @@ async def _save_searches(site: Installation) -> None:
           JOIN unnest($1::text[]) WITH ORDINALITY AS saved (query, place)
             ON saved.place % $2 = account.number % $2
         """,
-        [next(queries) for _ in range(SEARCHES)],
-        SEARCHES // SEARCHES_PER_ACCOUNT,
+        [next(queries) for _ in range(count)],
+        count // SEARCHES_PER_ACCOUNT,
     )
     await connection.close()
 
