@@ -437,7 +437,6 @@ def routes_that_take_keys() -> Iterator[str]:
                     getattr(deeper.call, "__qualname__", "")
                     for each in route.dependant.dependencies
                     for deeper in each.dependencies
-                    if each.call is not None and each.call.__name__ != "get_idempotency"
                 }
                 if names & {"allowed.<locals>.get_allowed", "get_any_caller"}:
                     yield from (f"{method} {route.path}" for method in route.methods or ())
