@@ -21,6 +21,10 @@ IDENTITY = {
 PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
 
 
+class EndedAtOnce(Exception):
+    """It could not begin: most likely one of its ports was taken."""
+
+
 class S3Server:
     def __init__(self, folder: Path) -> None:
         (folder / "s3.json").write_text(json.dumps({"identities": [IDENTITY]}))
@@ -43,14 +47,18 @@ class S3Server:
         nothing = subprocess.DEVNULL
         self._process = subprocess.Popen(self._command, stderr=nothing, stdout=nothing)
         deadline = time.monotonic() + 30
-        while True:
-            try:
-                httpx.get(self.endpoint, timeout=1)
-            except httpx.TransportError:
-                assert time.monotonic() < deadline, "the S3 server does not start"
-                time.sleep(0.05)
-            else:
-                return
+        while not self._answers():
+            if self._process.poll() is not None:
+                raise EndedAtOnce
+            assert time.monotonic() < deadline, "the S3 server does not start"
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            httpx.get(self.endpoint, timeout=1)
+        except httpx.TransportError:
+            return False
+        return True
 
     def stop(self) -> None:
         if self._process is not None:
@@ -60,9 +68,23 @@ class S3Server:
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
-    server = S3Server(folder)
-    server.start()
+    server = _started(folder)
     try:
         yield server
     finally:
         server.stop()
+
+
+def _started(folder: Path) -> S3Server:
+    """Between the choice of a port and its use another test's program may take it."""
+    for _ in range(4):
+        server = S3Server(folder)
+        try:
+            server.start()
+        except EndedAtOnce:
+            continue
+        except BaseException:
+            server.stop()
+            raise
+        return server
+    raise EndedAtOnce

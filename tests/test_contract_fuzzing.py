@@ -190,6 +190,7 @@ def nobody_waits_for_changes(monkeypatch: pytest.MonkeyPatch) -> None:
 PUBLIC = [name for name in OPERATIONS if MATRIX.get(name, EVERYBODY)[0] == OK]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLIC)
 async def test_stranger_gets_documented_answers(client: httpx.AsyncClient, name: str) -> None:
     await fuzz(client, name, examples=2)

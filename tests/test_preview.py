@@ -157,6 +157,7 @@ async def test_interlaced_xdcam_is_shown_in_whole_pictures(tmp_path: Path) -> No
     assert technical.video.frame_count == 6
 
 
+@pytest.mark.slow
 async def test_avc_intra_of_ten_bits(tmp_path: Path) -> None:
     path = write_video(
         tmp_path / "avci.mxf",
@@ -177,6 +178,7 @@ async def test_avc_intra_of_ten_bits(tmp_path: Path) -> None:
     assert (technical.video.bit_depth, technical.video.frame_count) == (8, 3)
 
 
+@pytest.mark.slow
 async def test_surround_is_mixed_down(tmp_path: Path) -> None:
     path = write_video(tmp_path / "surround.mp4", sound=[("aac", "5.1")])
 
