@@ -19,6 +19,8 @@ from urllib.error import HTTPError
 from urllib.parse import urljoin
 from urllib.request import Request, urlopen
 
+if len(sys.argv) < 3:
+    sys.exit("usage: mirror.py https://media.example FOLDER [--once]; the key is in MMA_KEY")
 API, FOLDER, IS_ONCE = sys.argv[1], Path(sys.argv[2]), "--once" in sys.argv
 ASSETS, FILES, CURSOR = FOLDER / "assets", FOLDER / "files", FOLDER / "cursor"
 PURPOSES = {"master", "broadcast"}  # which files to take
