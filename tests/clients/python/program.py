@@ -88,15 +88,15 @@ def as_a_broadcaster(person: AuthenticatedClient, url: str) -> dict[str, object]
         "changed_since": len(changes.items),
         "first_changes": [[each.sequence, each.kind] for each in first.items],
         "first_titles": [each.asset.title if each.asset else None for each in first.items],
-        "webhooks": webhooks_of(client),
+        "webhooks": webhooks_of(person, client),
         "usage_of_others": sum(row.key_id != made.id for row in usage.items),
     }
 
 
-def webhooks_of(client: AuthenticatedClient) -> list[str]:
-    """The states of all, when one has been made; it is taken away again."""
+def webhooks_of(person: AuthenticatedClient, client: AuthenticatedClient) -> list[str]:
+    """The states of all, when one has been made, by the person; the key takes it away again."""
     body = WebhookBody(url="https://example.org/hooks", events=["asset.withdrawn"])
-    webhook = create_webhook.sync(client=client, body=body)
+    webhook = create_webhook.sync(client=person, body=body)
     assert isinstance(webhook, WebhookWithSecret), webhook
     webhooks = list_webhooks.sync(client=client)
     assert isinstance(webhooks, WebhookList), webhooks

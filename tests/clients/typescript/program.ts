@@ -86,10 +86,10 @@ async function asABroadcaster(): Promise<object> {
   };
 }
 
-// The states of all, when one has been made; it is taken away again.
+// The states of all, when one has been made, by the person; the key takes it away again.
 async function webhooksOf(machine: typeof api): Promise<string[]> {
   const body = { url: "https://example.org/hooks", events: ["asset.withdrawn" as const] };
-  const made = await machine.POST("/v1/webhooks", { body });
+  const made = await api.POST("/v1/webhooks", { body });
   if (made.error) refused(made.error);
   const webhooks = await machine.GET("/v1/webhooks");
   if (webhooks.error) refused(webhooks.error);
