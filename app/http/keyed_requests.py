@@ -69,7 +69,7 @@ class _KeyedAnswer:
     """Counts the bytes of an answer, and sends nothing a second after its key has ended.
 
     That is looked at when something is about to leave: a long poll or a stream may have begun
-    long before.
+    long before. A file that the connection sends by itself (sendfile) goes on to its end.
     """
 
     def __init__(

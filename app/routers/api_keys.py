@@ -65,7 +65,6 @@ DEFAULT_ROTATION = Rotation()
 @router.post(
     "",
     status_code=201,
-    response_model=NewApiKeyAnswer,
     responses=refusals(*AT_SECRETS, TooManyApiKeys),
 )
 async def create_api_key(
@@ -77,14 +76,12 @@ async def create_api_key(
     deployment: DeploymentDep,
     idempotency: IdempotencyDep,
     now: Now,
-) -> NewApiKeyAnswer | Response:
+) -> NewApiKeyAnswer:
     """Make a key; its secret is in this answer and never shown again. The owner gets a mail.
 
     The password must have been given in the past 15 minutes: at the log-in, with this request, or
     to `POST /v1/auth/reauthenticate`.
     """
-    if replay := idempotency.replay:
-        return replay
     checked = await proof(body.password)
     wish = Wish(body.name, body.scopes, body.expires_at)
     async with transactions() as session:
@@ -141,7 +138,6 @@ async def rename_api_key(
 
 @router.post(
     "/{key_id}/rotate",
-    response_model=NewApiKeyAnswer,
     responses=refusals(*AT_SECRETS, NotFound, ApiKeyEnded),
 )
 async def rotate_api_key(
@@ -154,14 +150,12 @@ async def rotate_api_key(
     idempotency: IdempotencyDep,
     now: Now,
     body: Rotation = DEFAULT_ROTATION,
-) -> NewApiKeyAnswer | Response:
+) -> NewApiKeyAnswer:
     """Give a key a new secret, shown this once; the former works until the overlap has passed.
 
     The password is needed as for a new key, and the owner gets a mail. Access tokens that were
     got with the former secret live on for up to an hour; revoke the key to end them.
     """
-    if replay := idempotency.replay:
-        return replay
     checked = await proof(body.password)
     async with transactions() as session:
         account = await reauthentication.proven_account(session, caller, checked=checked, now=now)
