@@ -591,6 +591,8 @@ async def test_work_on_a_file_that_was_removed_is_stopped(
     desk: Desk, media: Media, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "PROGRESS_INTERVAL", 0.05)
+    # One connection serves work and its watcher here: nothing is to be noted before work waits.
+    monkeypatch.setattr(jobs.Progress, "of_reading", lambda *_: None)
     rendition_id = await desk.upload()
     was_stopped = asyncio.Event()
 
