@@ -166,15 +166,23 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.running_uploads = RunningUploads()
     app.state.changes = ChangeHub()
     app.state.access_checks = AccessChecks()
+    if not settings.is_production:
+        _add_development_pages(app)
     for router in ROUTERS:
         app.include_router(router)
-    if not settings.is_production:
-        from app.routers import dev_mail  # production does not even load it
-
-        app.include_router(dev_mail.router)
     errors.install_handlers(app)
     install_openapi(app, server_url=settings.base_url, vocabulary=VOCABULARY)
     return app
+
+
+def _add_development_pages(app: FastAPI) -> None:
+    """Before the plain pages, in whose place the browser app stands; not loaded in production."""
+    from app.routers import browser_app, dev_mail
+
+    app.include_router(dev_mail.router)
+    if browser_app.FOLDER.is_dir():
+        app.include_router(browser_app.router)
+        app.mount("/ui", browser_app.files)
 
 
 def _stack_options(settings: Settings) -> StackOptions:

@@ -34,7 +34,7 @@ def _always(_: Scope) -> bool:
 
 
 def _is_ordinary(scope: Scope) -> bool:
-    others = (_is_upload, _is_one_click, _is_harvest, is_of_key)
+    others = (_is_upload, _is_one_click, _is_harvest, _is_page_file, is_of_key)
     return not any(applies(scope) for applies in others)
 
 
@@ -53,6 +53,12 @@ def _is_harvest(scope: Scope) -> bool:
     """A page of a harvest, one after the other; harvesters know 503, but not 429."""
     path: str = scope["path"]
     return path == "/oai"
+
+
+def _is_page_file(scope: Scope) -> bool:
+    """One of the many small files of the browser app."""
+    path: str = scope["path"]
+    return path.startswith("/ui/")
 
 
 def _is_auth(scope: Scope) -> bool:
@@ -84,6 +90,7 @@ DEFAULT_POLICIES = (
     # this, and what turns out to be no good counts as `ORDINARY` too.
     RateLimitPolicy("keys", quota=6000, window=60, applies=is_of_key),
     RateLimitPolicy("harvests", quota=3000, window=60, applies=_is_harvest),
+    RateLimitPolicy("page-files", quota=6000, window=60, applies=_is_page_file),
     AUTH,
 )
 

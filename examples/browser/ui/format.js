@@ -1,0 +1,48 @@
+// Numbers and times as the reader's language writes them.
+import { language } from "./texts.js";
+
+const DAY = new Intl.DateTimeFormat(language, { dateStyle: "long", timeZone: "UTC" });
+const MOMENT = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const AGO = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+const COUNT = new Intl.NumberFormat(language);
+const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+const SPANS = [["year", 31_557_600], ["month", 2_629_800], ["day", 86_400], ["hour", 3600], ["minute", 60]];
+
+export const count = (number) => COUNT.format(number);
+/** A day without a time of day is the same day everywhere. */
+export const day = (date) => DAY.format(new Date(date));
+export const days = (first, last) => DAY.formatRange(new Date(first), new Date(last));
+export const moment = (time) => MOMENT.format(new Date(time));
+
+export function ago(time) {
+  const seconds = (new Date(time) - Date.now()) / 1000;
+  const [unit, length] = SPANS.find(([, span]) => Math.abs(seconds) >= span) ?? ["second", 1];
+  return AGO.format(Math.round(seconds / length), unit);
+}
+
+export function size(bytes) {
+  const step = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  const options = { style: "unit", unit: UNITS[step], maximumFractionDigits: 1 };
+  return new Intl.NumberFormat(language, options).format(bytes / 1000 ** step);
+}
+
+/** 75 000 ms is 1:15. */
+export function duration(ms) {
+  const all = Math.round(ms / 1000);
+  const [hours, minutes, seconds] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60];
+  const padded = (number) => String(number).padStart(2, "0");
+  return hours ? `${hours}:${padded(minutes)}:${padded(seconds)}` : `${minutes}:${padded(seconds)}`;
+}
+
+const names = (type) => {
+  const known = new Intl.DisplayNames(language, { type, fallback: "code" });
+  return (code) => {
+    try {
+      return known.of(code);
+    } catch {
+      return code;
+    }
+  };
+};
+export const countryName = names("region");
+export const languageName = names("language");

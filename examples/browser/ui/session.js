@@ -1,0 +1,106 @@
+// Who is logged in. The access token lives in memory and for minutes; what renews it is an HttpOnly
+// cookie, or on another site than the API's, where no cookie goes, a token in this browser's storage.
+import { TRANSPORT } from "./config.js";
+import { call, Problem, signWith } from "./api.js";
+
+const HINT = "logged-in";
+const REFRESH_TOKEN = "refresh-token";
+// Seconds: a call that starts now shall not arrive too late.
+const MARGIN = 20;
+
+let access = { token: null, validUntil: 0 };
+let account = null;
+const others = new BroadcastChannel("session");
+const listeners = new Set();
+
+export const currentAccount = () => account;
+export const isEditor = () => ["editor", "admin"].includes(account?.role);
+
+/** Be told when somebody logs in or out, in this tab or another. */
+export function onSessionChange(listener) {
+  listeners.add(listener);
+}
+
+/** Take up the session of the last visit, if there is one. */
+export async function resume() {
+  if (!localStorage.getItem(HINT)) return;
+  await renew(access.token).catch((error) => {
+    if (error instanceof Problem) close();
+  });
+}
+
+export async function logIn({ email, password }) {
+  const body = { email, password, transport: TRANSPORT };
+  open(await call("/v1/auth/login", { body, signed: false, cookies: true }));
+}
+
+/** Begin with the answer of a log-in, or of the code that made the account. */
+export function open(answer) {
+  accept(answer);
+  others.postMessage("opened");
+}
+
+export async function logOut() {
+  try {
+    await call("/v1/auth/logout", { method: "POST", cookies: true });
+  } finally {
+    close();
+    others.postMessage("closed");
+  }
+}
+
+/** The profile has changed, or the address. */
+export function updateAccount(changed) {
+  account = changed;
+  listeners.forEach((listener) => listener(account));
+}
+
+/** Whoever's account or session has ended keeps nothing here. */
+export function close() {
+  access = { token: null, validUntil: 0 };
+  localStorage.removeItem(HINT);
+  localStorage.removeItem(REFRESH_TOKEN);
+  updateAccount(null);
+}
+
+function accept(answer) {
+  access = {
+    token: answer.access_token,
+    validUntil: Date.now() + (answer.expires_in - MARGIN) * 1000,
+  };
+  localStorage.setItem(HINT, "yes");
+  if (answer.refresh_token) localStorage.setItem(REFRESH_TOKEN, answer.refresh_token);
+  updateAccount(answer.account);
+}
+
+async function token() {
+  if (!access.token || Date.now() < access.validUntil) return access.token;
+  return renewed(access.token);
+}
+
+/** Another token than this one, which no longer serves; null when the session has ended. */
+async function renewed(old) {
+  try {
+    return await renew(old);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 401) throw error;
+    close();
+    return null;
+  }
+}
+
+/** Tabs take turns, and calls of one tab share what the first of them got. */
+function renew(old) {
+  return navigator.locks.request("session", async () => {
+    if (access.token !== old) return access.token;
+    const body = TRANSPORT === "bearer" ? { refresh_token: localStorage.getItem(REFRESH_TOKEN) } : {};
+    accept(await call("/v1/auth/refresh", { body, signed: false, cookies: true }));
+    return access.token;
+  });
+}
+
+signWith({ token, renewed });
+others.addEventListener("message", ({ data }) => {
+  if (data === "closed") close();
+  else if (!account) resume();
+});

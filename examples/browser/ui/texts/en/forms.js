@@ -1,0 +1,5 @@
+export default {
+  show: "Show",
+  hide: "Hide",
+  optional: "optional",
+};

@@ -1,0 +1,5 @@
+export default {
+  show: "Afficher",
+  hide: "Masquer",
+  optional: "facultatif",
+};
