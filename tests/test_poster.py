@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -5,8 +6,8 @@ from pathlib import Path
 import av
 import pytest
 
-from app.adapters.poster import PosterError, poster
-from app.adapters.test_card import ClipSpec, render
+from app.adapters.poster import SMALL_QUANTISER, PosterError, poster
+from app.adapters.test_card import DEMO_CLIPS, ClipSpec, render
 from tests import media_files
 from tests.pictures import colour_at, read_timecode
 
@@ -162,6 +163,39 @@ async def test_image_has_a_smaller_poster(
     assert (picture.width, picture.height) == (1280, 720)
     assert (decode(picture.jpeg).width, decode(picture.jpeg).height) == (1280, 720)
     assert colour_at(decode(picture.jpeg), 640, 360)[0] == pytest.approx(128, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("size", "small"),
+    [
+        ((1920, 1080), (480, 270)),
+        ((1080, 1920), (480, 852)),  # with even sides
+        ((480, 270), (480, 270)),
+        ((320, 200), (320, 200)),
+        ((90, 160), (90, 160)),
+    ],
+)
+async def test_small_poster_has_the_shape_of_the_picture(
+    tmp_path: Path, size: tuple[int, int], small: tuple[int, int]
+) -> None:
+    path = media_files.write_picture(tmp_path / "a.png", "png", "rgb24", size=size)
+
+    picture = await poster(path, width=480, quantiser=6)
+
+    assert (picture.width, picture.height) == small
+    assert (decode(picture.jpeg).width, decode(picture.jpeg).height) == small
+
+
+@pytest.mark.parametrize("card", DEMO_CLIPS)
+async def test_small_posters_of_the_demo_fit_into_a_list(tmp_path: Path, card: ClipSpec) -> None:
+    path = tmp_path / "poster.jpg"
+    render(tmp_path / "card.mp4", replace(card, duration_seconds=1))
+    path.write_bytes((await poster(tmp_path / "card.mp4", width=1280)).jpeg)
+
+    picture = await poster(path, width=480, quantiser=SMALL_QUANTISER)
+
+    assert len(picture.jpeg) < 25_000
+    assert colour_at(decode(picture.jpeg), 165, 100)[0] == pytest.approx(169, abs=6)  # yellow
 
 
 async def test_recording_with_a_glitch_has_a_poster(tmp_path: Path) -> None:
