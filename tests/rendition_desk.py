@@ -23,6 +23,7 @@ from tests.factories import PUBLISHED_AT, create, publish
 from tests.helpers import rows
 from tests.tus_client import Tus
 
+SHOWN = {"poster", "poster@small", "preview"}
 SCRATCH = hashlib.shake_128(b"contents").digest(5_000)
 
 
@@ -55,13 +56,9 @@ class Desk:
             return await session.get_one(Rendition, rendition_id, populate_existing=True)
 
     async def shown(self) -> dict[str, Rendition]:
-        """The ready poster and preview, by purpose."""
+        """The ready posters and preview, by purpose."""
         found = await rows(self.database, Rendition)
-        return {
-            row.purpose: row
-            for row in found
-            if row.state == "ready" and row.purpose in {"poster", "preview"}
-        }
+        return {row.purpose: row for row in found if row.state == "ready" and row.purpose in SHOWN}
 
     async def due_now(self, rendition_id: UUID) -> None:
         """Let the pause before the next try, or a dead worker's lease, be over."""
@@ -142,7 +139,12 @@ class Media:
             raise self.probe_error
         return technical(self.kind, **(self.fields or {}))
 
-    async def poster(self, _path: Path, *, seconds: Sequence[float], width: int) -> Poster:
+    async def poster(
+        self, path: Path, *, seconds: Sequence[float] = (0,), width: int, quantiser: int = 3
+    ) -> Poster:
+        if width == 480:
+            assert (quantiser, path.name) == (6, "poster.jpg")
+            return Poster(b"small " + await asyncio.to_thread(path.read_bytes), 480, 270)
         assert (width, seconds[-1]) == (1280, 0)
         if self.poster_error:
             raise self.poster_error

@@ -284,6 +284,12 @@ VIDEO: dict[str, Any] = {
         "height": 720,
         "media_type": "image/jpeg",
         "size_bytes": 90_000,
+        "small": {
+            "url": f"/v1/assets/{VIDEO_ID}/poster.jpg?v=3&width=480",
+            "width": 480,
+            "height": 270,
+            "size_bytes": 20_000,
+        },
     },
     "preview": {
         "url": f"/v1/assets/{VIDEO_ID}/preview.mp4?v=3",

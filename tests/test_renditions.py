@@ -26,13 +26,15 @@ from app.db import Database
 from app.jobs import renditions as jobs
 from app.jobs import worker
 from app.jobs.incoming_files import IncomingFiles
+from app.jobs.publication import Publisher
+from app.jobs.stored_objects import Keeper
 from app.models import Asset, AssetVersion, Rendition, StoredObject, Upload
 from app.services import derived_files, policy, rendition_processing, rendition_rules
 from tests import media_files
 from tests.factories import withdraw
 from tests.helpers import Clock, Mailbox, audited, bearer, make_editor, rows, sign_up
 from tests.hurried_worker import QUICK, eventually
-from tests.rendition_desk import SCRATCH, Desk, Media, add_asset, processor_of, technical
+from tests.rendition_desk import SCRATCH, SHOWN, Desk, Media, add_asset, processor_of, technical
 from tests.tus_client import Tus
 
 
@@ -85,9 +87,11 @@ async def test_upload_becomes_a_file_a_poster_and_a_preview(desk: Desk, tmp_path
     assert (document["preview"]["width"], document["preview"]["height"]) == (960, 540)
     assert document["preview"]["media_type"] == "video/mp4"
 
-    poster = await desk.get(document["poster"]["url"].removeprefix("/v1/assets/"))
-    assert poster.headers["content-type"] == "image/jpeg"
-    assert poster.content.startswith(b"\xff\xd8\xff")
+    for described in (document["poster"], document["poster"]["small"]):
+        poster = await desk.get(described["url"].removeprefix("/v1/assets/"))
+        assert poster.headers["content-type"] == "image/jpeg"
+        assert poster.content.startswith(b"\xff\xd8\xff")
+        assert len(poster.content) == described["size_bytes"]
     preview = await desk.get(document["preview"]["url"].removeprefix("/v1/assets/"))
     assert len(preview.content) == document["preview"]["size_bytes"]
     assert preview.content.index(b"moov") < preview.content.index(b"mdat")
@@ -166,7 +170,10 @@ async def test_image_gets_a_poster_and_no_preview(desk: Desk, app: FastAPI, tmp_
 
     # The content decides, not the name.
     assert (rendition.state, rendition.media_type) == ("ready", "image/tiff")
-    assert {each.technical["image"]["width"] for each in (await desk.shown()).values()} == {1280}
+    assert {name: made.technical["image"] for name, made in (await desk.shown()).items()} == {
+        "poster": {"width": 1280, "height": 960},
+        "poster@small": {"width": 480, "height": 360},
+    }
 
 
 async def test_broken_pictures_are_refused(desk: Desk, tmp_path: Path) -> None:
@@ -400,7 +407,8 @@ async def test_sound_keeps_its_preview_when_a_cover_makes_the_poster(
     cover = await desk.add(b"cover", asset="song", rendition="cover", purpose="image")
 
     shown = await desk.shown()
-    assert (shown["preview"].source_id, shown["poster"].source_id) == (sound.id, cover.id)
+    assert shown["preview"].source_id == sound.id
+    assert shown["poster"].source_id == shown["poster@small"].source_id == cover.id
 
 
 @pytest.mark.usefixtures("media")
@@ -696,7 +704,7 @@ async def test_removing_a_file_that_made_no_preview_keeps_it(desk: Desk, media: 
 
     assert (await remove(desk, "web")).status_code == 204
 
-    assert set(await desk.shown()) == {"poster", "preview"}
+    assert set(await desk.shown()) == SHOWN
     assert media.made == 3  # the decoding of the second was tried, and not shown
 
 
@@ -714,7 +722,7 @@ async def test_best_file_that_is_left_makes_poster_and_preview_anew(
 
     assert (rendition.state, rendition.failure, rendition.due_at) == ("ready", None, None)
     shown = await desk.shown()
-    assert set(shown) == {"poster", "preview"}
+    assert set(shown) == SHOWN
     assert {row.source_id for row in shown.values()} == {web.id}
     assert (await desk.get("harbour")).json()["poster"] is not None
     assert media.made == 6
@@ -767,8 +775,94 @@ async def test_any_page_may_show_a_poster(desk: Desk, media: Media) -> None:
     assert media.made == 2
 
 
+@pytest.mark.usefixtures("media")
+async def test_lists_show_a_small_poster(desk: Desk) -> None:
+    await desk.add()
+    document = (await desk.get("harbour")).json()
+    address = f"/v1/assets/{document['id']}/poster.jpg?v={document['version']}"
+
+    assert document["poster"]["url"] == address
+    assert document["poster"]["small"] == {
+        "url": f"{address}&width=480",
+        "width": 480,
+        "height": 270,
+        "size_bytes": 12,
+    }
+    large = await desk.get("harbour/poster.jpg")
+    small = await desk.get("harbour/poster.jpg?v=2&width=480", Origin="https://news.example")
+    assert (large.content, small.content) == (b"jpeg 1", b"small jpeg 1")
+    assert small.headers["cache-control"] == "public, max-age=300, no-transform"
+    assert small.headers["access-control-allow-origin"] == "*"
+    named = 'inline; filename="Harbour-poster-small.jpg"; '
+    assert small.headers["content-disposition"].startswith(named)
+    assert small.headers["etag"] == f'"{hashlib.sha256(small.content).hexdigest()}"'
+    again = {"If-None-Match": small.headers["etag"]}
+    assert (await desk.get("harbour/poster.jpg?width=480", **again)).status_code == 304
+    assert (await desk.get("harbour/poster.jpg", **again)).status_code == 200
+
+
+@pytest.mark.parametrize("width", ["479", "481", "1280", "0", "-480", "wide", ""])
+async def test_poster_has_one_small_width(desk: Desk, media: Media, width: str) -> None:
+    await desk.add()
+
+    answer = await desk.get(f"harbour/poster.jpg?width={width}")
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/width")
+    assert media.made == 2
+
+
+@pytest.mark.usefixtures("media")
+async def test_large_poster_stands_in_where_there_is_no_small_one(desk: Desk) -> None:
+    """As with files that were processed before there were any, until the next is."""
+    await desk.add()
+    async with desk.database.transaction() as session:
+        await session.execute(delete(Rendition).where(Rendition.purpose == "poster@small"))
+        asset = (await session.scalars(select(Asset).where(Asset.slug == "harbour"))).one()
+        asset.document_format = 2
+    await Publisher(desk.database).sweep()
+
+    assert (await desk.get("harbour")).json()["poster"]["small"] is None
+    assert (await desk.get("harbour/poster.jpg?width=480")).content == b"jpeg 1"
+
+    await desk.add(b"corrected")
+    assert (await desk.get("harbour")).json()["poster"]["small"]["width"] == 480
+    assert (await desk.get("harbour/poster.jpg?width=480")).content == b"small jpeg 3"
+
+
+@pytest.mark.usefixtures("media")
+async def test_small_poster_is_no_file_to_download(desk: Desk) -> None:
+    await desk.add()
+
+    assert [each["name"] for each in (await desk.get("harbour")).json()["renditions"]] == ["master"]
+    assert [each["name"] for each in await desk.files()] == ["master"]
+    counts = await desk.get("harbour/downloads", **desk.tus.session)
+    assert [each["name"] for each in counts.json()["renditions"]] == ["master"]
+
+
+@pytest.mark.usefixtures("media")
+async def test_replaced_small_poster_leaves_the_store_with_the_large_one(
+    desk: Desk, app: FastAPI
+) -> None:
+    def stored() -> dict[str, bool]:
+        storage = app.state.storage
+        return {name: storage.path_of(row.object_key).exists() for name, row in former.items()}
+
+    await desk.add()
+    former = await desk.shown()
+    await desk.add(b"corrected")
+    keeper, now = Keeper(desk.database, app.state.storage), datetime.now(UTC)
+
+    await keeper.collect(now=now)
+    await keeper.collect(now=now + timedelta(days=29))
+    assert stored() == dict.fromkeys(SHOWN, True)
+    await keeper.collect(now=now + timedelta(days=30))
+    assert stored() == dict.fromkeys(SHOWN, False)
+    assert (await desk.get("harbour/poster.jpg?width=480")).content == b"small jpeg 3"
+
+
 async def test_asset_without_a_poster_has_none_to_show(desk: Desk) -> None:
     assert (await desk.get("harbour/poster.jpg")).status_code == 404
+    assert (await desk.get("harbour/poster.jpg?width=480")).status_code == 404
     assert (await desk.get("unknown/poster.jpg")).status_code == 404
 
 
@@ -776,7 +870,7 @@ async def test_withdrawn_asset_shows_no_poster(desk: Desk, app: FastAPI, media: 
     rendition = await desk.add()
     await withdraw(app, rendition.asset_id, "wrong")
 
-    for name in ("poster.jpg", "preview.mp4", "renditions"):
+    for name in ("poster.jpg", "poster.jpg?width=480", "preview.mp4", "renditions"):
         answer = await desk.get(f"harbour/{name}")
         assert (answer.status_code, answer.json()["code"]) == (410, "asset_withdrawn")
     assert media.made == 2
@@ -798,22 +892,29 @@ async def test_draft_is_shown_by_a_signed_address_for_an_hour(
     url = derived_files.signed_url(draft.id, "poster", keyring=keyring, now=clock.now)
     path = url.removeprefix("/v1/assets/")
 
-    assert (await desk.get("draft/poster.jpg")).status_code == 404
-    shown = await desk.get(path)
-    assert (shown.status_code, shown.headers["cache-control"]) == (200, "private, no-store")
+    for size in ("", "&width=480"):
+        assert (await desk.get(f"draft/poster.jpg?v=1{size}")).status_code == 404
+        shown = await desk.get(path + size)
+        assert (shown.status_code, shown.headers["cache-control"]) == (200, "private, no-store")
     clock.now += timedelta(minutes=59, seconds=59)
     assert (await desk.get(path)).status_code == 200
     clock.now += timedelta(seconds=1)
-    assert (await desk.get(path)).status_code == 404
+    for size in ("", "&width=480"):
+        assert (await desk.get(path + size)).status_code == 404
 
 
 @pytest.mark.usefixtures("draft")
 async def test_editor_finds_signed_addresses_in_the_draft(desk: Desk) -> None:
     document = (await desk.get("draft", **desk.tus.session)).json()
 
-    for made in (document["poster"], document["preview"]):
+    poster, preview = document["poster"], document["preview"]
+    for made, content in (
+        (poster, b"jpeg 1"),
+        (poster["small"], b"small jpeg 1"),
+        (preview, b"preview2"),
+    ):
         shown = await desk.get(made["url"].removeprefix("/v1/assets/"))
-        assert shown.status_code == 200, made
+        assert (shown.status_code, shown.content) == (200, content), made
 
 
 async def test_signature_is_of_one_file_of_one_asset(

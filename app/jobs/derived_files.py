@@ -15,8 +15,8 @@ from app.adapters.storage import Storage
 from app.adapters.technical_metadata import Image, TechnicalMetadata
 from app.adapters.workspace import WorkspaceFull
 from app.db import Transactions
-from app.services import stored_objects
-from app.services.derived_files import FILE_NAMES, DerivedFile, Purpose
+from app.services import policy, stored_objects
+from app.services.derived_files import DerivedFile, Purpose, Shown
 from app.services.rendition_rules import FileRefused, Technical, kind_of
 
 log = structlog.get_logger(__name__)
@@ -49,7 +49,7 @@ class DerivedFileMaker:
         source: Path,
         technical: Technical,
         *,
-        wanted: Collection[Purpose],
+        wanted: Collection[Shown],
         stem: str,
         folder: Path,
         on_progress: OnProgress,
@@ -61,8 +61,8 @@ class DerivedFileMaker:
         kind = kind_of(technical)
         made: list[_Made | None] = []
         if kind != "audio":
-            picture = await _make_poster(source, technical, folder)
-            made += [picture] if picture is None or "poster" in wanted else []
+            pictures = await _make_posters(source, technical, folder)
+            made += pictures if None in pictures or "poster" in wanted else []
         if kind != "image" and "preview" in wanted:
             made.append(await _make_preview(source, technical, folder, on_progress))
         files = [await self._store(each, stem) for each in made if each is not None]
@@ -73,7 +73,7 @@ class DerivedFileMaker:
         technical = asdict(made.technical)
         file = DerivedFile(
             purpose=made.purpose,
-            filename=f"{stem}-{FILE_NAMES[made.purpose]}",
+            filename=f"{stem}-{made.path.name}",
             media_type=made.technical.mime_type,
             size_bytes=made.technical.size_bytes,
             sha256=sha256,
@@ -93,18 +93,26 @@ class DerivedFileMaker:
         return replace(file, object_key=key)
 
 
-async def _make_poster(source: Path, technical: Technical, folder: Path) -> _Made | None:
+async def _make_posters(source: Path, technical: Technical, folder: Path) -> Sequence[_Made | None]:
+    """Both or neither, so that they show the same."""
     seconds = (technical["duration_ms"] or 0) / 1000 if technical["video"] else 0
     moments = (*(part * seconds for part in poster.MOMENTS), 0) if seconds else (0,)
     try:
-        picture = await poster.poster(source, seconds=moments, width=poster.WIDTH)
+        large = await poster.poster(source, seconds=moments, width=poster.WIDTH)
+        shown = await _written("poster", large, folder / "poster.jpg")
+        small = await poster.poster(
+            shown.path, width=policy.SMALL_POSTER_WIDTH, quantiser=poster.SMALL_QUANTISER
+        )
     except PosterError as error:
         _refuse_undecodable(error.code)
         log.warning("poster_not_made", reason=str(error))
-        return None
-    path = folder / "poster.jpg"
+        return [None]
+    return [shown, await _written("poster@small", small, folder / "poster-small.jpg")]
+
+
+async def _written(purpose: Purpose, picture: poster.Poster, path: Path) -> _Made:
     await asyncio.to_thread(path.write_bytes, picture.jpeg)
-    return _Made("poster", path, _poster_metadata(picture))
+    return _Made(purpose, path, _poster_metadata(picture))
 
 
 async def _make_preview(

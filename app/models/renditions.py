@@ -46,9 +46,9 @@ class CondemnedObject(Base):
 class Rendition(Identified, Base):
     """One file of an asset: an object in the store with its size, hash and technical metadata.
 
-    `poster` and `preview` are made by the worker from another one; clients see them by their own
-    addresses and not among the renditions. One that a newer file of its name has taken the place
-    of is `replaced`: its downloads still count.
+    `poster`, `poster@small` and `preview` are made by the worker from another one; clients see them
+    by their own addresses and not among the renditions. One that a newer file of its name has
+    taken the place of is `replaced`: its downloads still count.
     """
 
     __tablename__ = "rendition"

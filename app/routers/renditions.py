@@ -1,6 +1,8 @@
 """The files of an asset: how far they are, and the poster and preview that are made of them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from enum import IntEnum
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -25,10 +27,10 @@ from app.http.ranges import RangeNotSatisfiable, ServedFile, file_response
 from app.routers.assets import Reference
 from app.routers.downloads import RenditionName, store_faults
 from app.schemas.renditions import RenditionList, RenditionState
-from app.services import derived_files, downloads, renditions
+from app.services import derived_files, downloads, policy, renditions
 from app.services.asset_editing import AssetPublished
 from app.services.assets import AssetWithdrawn
-from app.services.derived_files import Purpose, ShownFile
+from app.services.derived_files import ShownFile
 from app.services.downloads import FileUnavailable
 
 router = APIRouter(prefix="/v1/assets", tags=["renditions"])
@@ -90,26 +92,35 @@ async def remove_rendition(
     response.headers["Cache-Control"] = "no-store"
 
 
-def _shown(purpose: Purpose) -> Callable[..., Awaitable[ShownFile]]:
-    async def find(
-        reference: Reference,
-        reader: ReaderDep,
-        deployment: DeploymentDep,
-        now: Now,
-        signature: Annotated[
-            str | None, Query(max_length=100, description="Part of a draft's address")
-        ] = None,
-    ) -> ShownFile:
-        return await derived_files.find_shown(
-            reader, reference, purpose, signature=signature, keyring=deployment.keyring, now=now
-        )
-
-    return find
+Find = Callable[..., Awaitable[ShownFile]]
 
 
-ShownPoster = Annotated[ShownFile, Depends(_shown("poster"))]
-ShownPreview = Annotated[ShownFile, Depends(_shown("preview"))]
+async def _finder(
+    reference: Reference,
+    reader: ReaderDep,
+    deployment: DeploymentDep,
+    now: Now,
+    signature: Annotated[
+        str | None, Query(max_length=100, description="Part of a draft's address")
+    ] = None,
+) -> Find:
+    return partial(
+        derived_files.find_shown,
+        reader,
+        reference,
+        signature=signature,
+        keyring=deployment.keyring,
+        now=now,
+    )
+
+
+class PosterWidth(IntEnum):
+    SMALL = policy.SMALL_POSTER_WIDTH
+
+
+FinderDep = Annotated[Find, Depends(_finder)]
 Version = Annotated[str | None, Query(max_length=20, description="The asset's version")]
+Width = Annotated[PosterWidth | None, Query(description="The small one, if there is one")]
 
 
 @router.get(
@@ -119,9 +130,10 @@ Version = Annotated[str | None, Query(max_length=20, description="The asset's ve
 )
 @router.head("/{reference}/poster.jpg", response_class=Response, include_in_schema=False)
 async def get_poster(
-    request: Request, shown: ShownPoster, storage: StorageDep, v: Version = None
+    request: Request, find: FinderDep, storage: StorageDep, v: Version = None, width: Width = None
 ) -> Response:
-    """A still picture of the asset, at most 1280 pixels wide."""
+    """A still picture of the asset, at most 1280 pixels wide; the small one, at most 480."""
+    shown = await find("poster", is_small=width is not None)
     return await _send(request, shown, storage, is_versioned=v is not None)
 
 
@@ -132,9 +144,10 @@ async def get_poster(
 )
 @router.head("/{reference}/preview.mp4", response_class=Response, include_in_schema=False)
 async def get_preview(
-    request: Request, shown: ShownPreview, storage: StorageDep, v: Version = None
+    request: Request, find: FinderDep, storage: StorageDep, v: Version = None
 ) -> Response:
     """The asset for browsers: H.264 and AAC, at most 540 lines; of sound, AAC alone."""
+    shown = await find("preview")
     return await _send(request, shown, storage, is_versioned=v is not None)
 
 

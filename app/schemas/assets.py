@@ -151,6 +151,21 @@ class PictureAnswer(Answer):
     size_bytes: int
 
 
+class SmallPosterAnswer(Answer):
+    """The poster as lists show it."""
+
+    url: str
+    width: int | None
+    height: int | None
+    size_bytes: int
+
+
+class PosterAnswer(PictureAnswer):
+    """Of what was processed before there were small ones, `small` is null."""
+
+    small: SmallPosterAnswer | None
+
+
 class RelatedAnswer(Answer):
     rel: str
     id: UUID
@@ -201,7 +216,7 @@ class AssetAnswer(Answer):
     filmed_from: date | None
     filmed_to: date | None
     duration_ms: int | None
-    poster: PictureAnswer | None
+    poster: PosterAnswer | None
     preview: PictureAnswer | None
     renditions: list[RenditionAnswer]
     related: list[RelatedAnswer]

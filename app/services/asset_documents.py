@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from app.models import Asset, AssetVersion, Caption, Collection, Rendition
+from app.services import policy
 
 # One more with each release that renders differently: the worker then renders all of them again.
-FORMAT = 2
+FORMAT = 3
 
 # Shown by addresses of their own.
-DERIVED_PURPOSES = frozenset({"poster", "preview"})
+DERIVED_PURPOSES = frozenset({"poster", "poster@small", "preview"})
 # Those that readers are told of; what an editor did before nobody has seen.
 PUBLIC_VERSION_KINDS = ("published", "corrected")
 
@@ -89,7 +90,7 @@ def render(asset: Asset, found: Surroundings) -> dict[str, Any]:
         "collections": [_collection(each) for each in found.collections],
         "captions": [_caption(asset, each) for each in found.captions],
         "duration_ms": _duration(offered),
-        "poster": _derived(asset, found.renditions, "poster", "poster.jpg"),
+        "poster": _poster(asset, found.renditions),
         "preview": _derived(asset, found.renditions, "preview", "preview.mp4"),
         "renditions": [_rendition(asset, each) for each in offered],
         "related": [_related(rel, other) for rel, other in found.related],
@@ -134,6 +135,11 @@ def time_text(value: datetime | None) -> str | None:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else None
 
 
+def small_poster_url(url: str) -> str:
+    """Where the small poster is, from the address of the large one."""
+    return f"{url}&width={policy.SMALL_POSTER_WIDTH}"
+
+
 def parse_id(reference: str) -> UUID | None:
     """The UUID that a reference is; None for a slug, which never looks like one."""
     try:
@@ -174,21 +180,36 @@ def _duration(renditions: Iterable[Rendition]) -> int | None:
     return max((duration for duration in known if duration is not None), default=None)
 
 
+def _poster(asset: Asset, renditions: Sequence[Rendition]) -> dict[str, Any] | None:
+    large = _derived(asset, renditions, "poster", "poster.jpg")
+    if large is None:
+        return None
+    small = _ready(renditions, "poster@small")
+    return {**large, "small": small and {"url": small_poster_url(large["url"]), **_size(small)}}
+
+
 def _derived(
     asset: Asset, renditions: Iterable[Rendition], purpose: str, filename: str
 ) -> dict[str, Any] | None:
     """The poster or preview. Its address names the version, so that caches may keep it."""
-    ready = (each for each in renditions if each.purpose == purpose and each.state == "ready")
-    found = next(ready, None)
+    found = _ready(renditions, purpose)
     if found is None:
         return None
-    size = found.technical.get("video") or found.technical.get("image") or {}
+    url = f"/v1/assets/{asset.id}/{filename}?v={asset.version}"
+    return {"url": url, **_size(found), "media_type": found.media_type}
+
+
+def _ready(renditions: Iterable[Rendition], purpose: str) -> Rendition | None:
+    ready = (each for each in renditions if each.purpose == purpose and each.state == "ready")
+    return next(ready, None)
+
+
+def _size(rendition: Rendition) -> dict[str, Any]:
+    picture = rendition.technical.get("video") or rendition.technical.get("image") or {}
     return {
-        "url": f"/v1/assets/{asset.id}/{filename}?v={asset.version}",
-        "width": size.get("width"),
-        "height": size.get("height"),
-        "media_type": found.media_type,
-        "size_bytes": found.size_bytes,
+        "width": picture.get("width"),
+        "height": picture.get("height"),
+        "size_bytes": rendition.size_bytes,
     }
 
 

@@ -20,8 +20,10 @@ from app.services.assets import AssetWithdrawn
 from app.services.downloads import StoredFile
 from app.services.rendition_rules import Technical, rank
 
-Purpose = Literal["poster", "preview"]
-FILE_NAMES: dict[Purpose, str] = {"poster": "poster.jpg", "preview": "preview.mp4"}
+# What has an address, and what is kept for it: no file that is uploaded has a name with an @.
+Shown = Literal["poster", "preview"]
+Purpose = Literal["poster", "poster@small", "preview"]
+FILE_NAMES: dict[Shown, str] = {"poster": "poster.jpg", "preview": "preview.mp4"}
 
 # Makes the document that an editor is shown of one that has just been rendered.
 DeskView = Callable[[dict[str, Any]], dict[str, Any]]
@@ -55,7 +57,7 @@ class ShownFile:
     is_public: bool
 
 
-async def wanted(session: AsyncSession, asset_id: UUID, *, name: str, purpose: str) -> set[Purpose]:
+async def wanted(session: AsyncSession, asset_id: UUID, *, name: str, purpose: str) -> set[Shown]:
     """Which of the two a new file is to make: each that no better file of another name has made."""
     source = aliased(Rendition)
     is_other = and_(source.id == Rendition.source_id, source.state == "ready", source.name != name)
@@ -112,24 +114,31 @@ _SHOWN = """
     SELECT asset.id AS asset_id, asset.state, asset.withdrawal_reason,
            rendition.id AS rendition_id, object_key, filename, media_type, size_bytes, sha256
       FROM asset LEFT JOIN rendition
-        ON rendition.asset_id = asset.id AND rendition.purpose = $2 AND rendition.state = 'ready'
-     WHERE asset.
+        ON rendition.asset_id = asset.id AND rendition.purpose = ANY($2)
+           AND rendition.state = 'ready'
+     WHERE asset.{column} = $1
+     ORDER BY array_position($2, rendition.purpose) LIMIT 1
 """
 
 
 async def find_shown(
     reader: Reader,
     reference: str,
-    purpose: Purpose,
+    purpose: Shown,
     *,
+    is_small: bool = False,
     signature: str | None,
     keyring: Keyring,
     now: datetime,
 ) -> ShownFile:
-    """The poster or preview of what is public, and of a draft for whoever has a signed address."""
+    """The poster or preview of what is public, and of a draft for whoever has a signed address.
+
+    `is_small` finds the small poster; where there is none, the large one.
+    """
     asset_id = asset_documents.parse_id(reference)
-    column = "id = $1" if asset_id else "slug = $1"
-    found = await reader.fetchrow(_SHOWN.rstrip() + column, asset_id or reference, purpose)
+    query = _SHOWN.format(column="id" if asset_id else "slug")
+    purposes = ["poster@small", "poster"] if is_small else [purpose]
+    found = await reader.fetchrow(query, asset_id or reference, purposes)
     if found is None:
         raise NotFound
     if found["state"] == "withdrawn":
@@ -142,7 +151,7 @@ async def find_shown(
     return ShownFile(StoredFile(**{name: found[name] for name in columns}), is_public)
 
 
-def signed_url(asset_id: UUID, purpose: Purpose, *, keyring: Keyring, now: datetime) -> str:
+def signed_url(asset_id: UUID, purpose: Shown, *, keyring: Keyring, now: datetime) -> str:
     """The path at which an editor's browser finds the poster or preview of a draft for an hour."""
     expiry = int((now + policy.DRAFT_PREVIEW_LIFETIME).timestamp())
     mac = _mac(asset_id, purpose, expiry, keyring)
@@ -160,12 +169,19 @@ def with_signed_addresses(
     for purpose in FILE_NAMES:
         if document[purpose] is not None:
             url = signed_url(UUID(document["id"]), purpose, keyring=keyring, now=now)
-            shown[purpose] = {**document[purpose], "url": url}
+            shown[purpose] = _at(document[purpose], url)
     return shown
 
 
+def _at(described: dict[str, Any], url: str) -> dict[str, Any]:
+    moved = {**described, "url": url}
+    if small := described.get("small"):
+        moved["small"] = {**small, "url": asset_documents.small_poster_url(url)}
+    return moved
+
+
 def _is_signed(
-    signature: str | None, asset_id: UUID, purpose: Purpose, keyring: Keyring, now: datetime
+    signature: str | None, asset_id: UUID, purpose: Shown, keyring: Keyring, now: datetime
 ) -> bool:
     try:
         expiry, mac = _SIGNATURE.unpack(crypto.base64url_decode(signature or ""))
@@ -176,6 +192,6 @@ def _is_signed(
     return not policy.is_expired(datetime.fromtimestamp(expiry, UTC), now)
 
 
-def _mac(asset_id: UUID, purpose: Purpose, expiry: int, keyring: Keyring) -> bytes:
+def _mac(asset_id: UUID, purpose: Shown, expiry: int, keyring: Keyring) -> bytes:
     parts = (asset_id.bytes, purpose, expiry.to_bytes(8))
     return keyring.digest("draft-preview", *parts)[:_MAC_BYTES]

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from app.errors import NotFound
-from app.services.asset_documents import parse_id
+from app.services.asset_documents import DERIVED_PURPOSES, parse_id
 
 DAYS_SHOWN = timedelta(days=365)
 
@@ -58,14 +58,14 @@ _PER_RENDITION = """
     SELECT rendition.name, count(download.id)
       FROM rendition
       LEFT JOIN download ON download.rendition_id = rendition.id AND download.is_counted
-     WHERE rendition.asset_id = $1 AND rendition.purpose NOT IN ('poster', 'preview')
+     WHERE rendition.asset_id = $1 AND rendition.purpose <> ALL($2)
      GROUP BY rendition.name ORDER BY rendition.name
 """
 _PER_DAY = """
     SELECT download.day, count(*)
       FROM rendition JOIN download ON download.rendition_id = rendition.id
-     WHERE rendition.asset_id = $1 AND rendition.purpose NOT IN ('poster', 'preview')
-       AND download.is_counted AND download.day > $2
+     WHERE rendition.asset_id = $1 AND rendition.purpose <> ALL($2)
+       AND download.is_counted AND download.day > $3
      GROUP BY download.day ORDER BY download.day DESC
 """
 
@@ -75,6 +75,6 @@ async def count(reader: Reader, reference: str, *, now: datetime) -> Counts:
     asset = await reader.fetchrow(_ASSET, parse_id(reference), reference)
     if asset is None:
         raise NotFound
-    renditions = await reader.fetch(_PER_RENDITION, asset["id"])
-    days = await reader.fetch(_PER_DAY, asset["id"], (now - DAYS_SHOWN).date())
+    renditions = await reader.fetch(_PER_RENDITION, asset["id"], DERIVED_PURPOSES)
+    days = await reader.fetch(_PER_DAY, asset["id"], DERIVED_PURPOSES, (now - DAYS_SHOWN).date())
     return Counts(asset["id"], [dict(row) for row in renditions], [dict(row) for row in days])

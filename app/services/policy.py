@@ -262,6 +262,8 @@ MAX_PICTURE_PIXELS = 400_000_000
 MAX_MEDIA_DURATION = timedelta(hours=48)
 # Editors see the poster and preview of a draft by an address that works for so long.
 DRAFT_PREVIEW_LIFETIME = timedelta(hours=1)
+# Pixels, of the posters that lists show.
+SMALL_POSTER_WIDTH = 480
 
 # Captions
 CAPTION_MAX_BYTES = 2 * 1024 * 1024
