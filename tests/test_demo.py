@@ -32,6 +32,7 @@ ASSETS = "/v1/assets"
 SHA256 = "a" * 64
 VIDEO = {"duration_ms": 6000, "video": {"width": 1920, "height": 1080, "codec": "AVC"}}
 IMAGE = {"duration_ms": None, "image": {"width": 1280, "height": 720}}
+SMALL = {"duration_ms": None, "image": {"width": 480, "height": 270}}
 TONE = {"duration_ms": 10_000, "audio_tracks": [{"channels": 1, "language": None}]}
 
 
@@ -50,12 +51,15 @@ def source(kind: str, name: str, purpose: str, technical: dict[str, Any]) -> Sou
     )
 
 
-POSTER = source("image", "poster", "poster", IMAGE)
+POSTERS = [
+    source("image", "poster", "poster", IMAGE),
+    source("image", "poster@small", "poster@small", SMALL),
+]
 FILES = {
-    "video": [source("video", "hd", "broadcast", VIDEO), POSTER],
-    "image": [source("image", "large", "image", IMAGE), POSTER],
+    "video": [source("video", "hd", "broadcast", VIDEO), *POSTERS],
+    "image": [source("image", "large", "image", IMAGE), *POSTERS],
     "audio": [source("audio", "master", "master", TONE)],
-    "story": [POSTER],
+    "story": POSTERS,
 }
 
 
@@ -187,6 +191,14 @@ async def test_a_third_is_french_and_many_have_translations(large: Database) -> 
     for document in translated:
         assert list(document["translations"]) == ["en" if document["language"] == "fr" else "fr"]
     assert {document["type"] for document in documents} == {"video", "image", "audio", "story"}
+
+
+async def test_every_poster_has_a_small_size(large: Database) -> None:
+    rows = await large.reader.fetch("SELECT document FROM asset WHERE type <> 'audio'")
+    for row in rows:
+        small = (poster := json.loads(row["document"])["poster"])["small"]
+        assert small["url"] == poster["url"] + "&width=480"
+        assert (poster["width"], small["width"], small["height"]) == (1280, 480, 270)
 
 
 async def test_stories_refer_to_older_assets_that_are_there(large: Database) -> None:
@@ -334,6 +346,8 @@ async def test_small_catalogue_can_be_played_and_has_something_in_every_state(
             for derived, media_type in (("poster", "image/jpeg"), ("preview", "video/mp4")):
                 file = await client.get(clip[derived]["url"], follow_redirects=True)
                 assert (file.status_code, file.headers["content-type"]) == (200, media_type)
+            small = await client.get(clip["poster"]["small"]["url"])
+            assert len(small.content) == clip["poster"]["small"]["size_bytes"]
         for slug, status in (
             ("how-to-read-a-waveform", 404),
             ("a-hundred-years-of-line-up", 404),
@@ -353,6 +367,10 @@ async def test_command_fills_an_empty_catalogue_alone(url: str, tmp_path: Path) 
     assert status == 0, said
     portal = Database(url)
     assert await count(portal, "asset_search") == 1001 + 4
+    small = "SELECT count(document::json -> 'poster' -> 'small' ->> 'url') AS small"
+    with_poster = f"{small}, count(*) FROM asset WHERE document::json -> 'poster' ->> 'url' <> ''"
+    [counts] = await portal.reader.fetch(with_poster)
+    assert counts["small"] == counts["count"] > 900
     before = await remains(portal)
     status, said = run_to_end(tmp_path, "demo", "--assets", "1001", **environment)
     assert status == 2

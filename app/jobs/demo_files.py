@@ -114,16 +114,16 @@ class DemoFileMaker:
 
 def by_type(clips: Sequence[DemoFile], tone: DemoFile) -> Mapping[str, Sequence[SourceFile]]:
     """What the assets of each type have: files to download, a poster, a preview."""
-    poster, *_ = (_shown(clip, "poster") for clip in clips)
+    posters = [_shown(clips[0], size) for size in ("poster", "poster@small")]
     pictures = [
         _shown(clip, "poster", name=name, purpose="image")
         for clip, name in zip(clips, ("large", "medium", "small"), strict=True)
     ]
     return {
-        "video": [*(clip.source for clip in clips), poster, _shown(clips[-1], "preview")],
-        "image": [*pictures, poster],
+        "video": [*(clip.source for clip in clips), *posters, _shown(clips[-1], "preview")],
+        "image": [*pictures, *posters],
         "audio": [tone.source, _shown(tone, "preview")],
-        "story": [pictures[0], poster],
+        "story": [pictures[0], *posters],
     }
 
 
