@@ -10,8 +10,7 @@ const KEPT_FOR = 48 * 3_600_000;
 /** Ask the API for a code, and keep the flow with `details`: `purpose`, and what the caller needs. */
 export async function requestCode(path, body, details, options) {
   const { body: issued, headers } = await exchange(path, { body, ...options });
-  // The reader's clock may be wrong; what counts is how long from now.
-  const skew = Date.now() - (Date.parse(headers.get("Date")) || Date.now());
+  const skew = skewOf(headers.get("Date"));
   const flow = {
     ...details,
     id: issued.flow_id,
@@ -23,6 +22,12 @@ export async function requestCode(path, body, details, options) {
   };
   keepFlow(flow);
   return flow;
+}
+
+// The reader's clock may be wrong; what counts is how long from now. The header has whole seconds.
+function skewOf(date) {
+  const skew = Date.now() - Date.parse(date);
+  return Math.abs(skew) > 5000 ? skew : 0;
 }
 
 /** The same flow with a new code; the older one is dead then. */

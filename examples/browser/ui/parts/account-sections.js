@@ -1,5 +1,5 @@
 // The account's sections: where one may go beside what one sees.
-import { html, nothing } from "../html.js";
+import { html, ref } from "../html.js";
 import { texts } from "../texts.js";
 
 const t = await texts("common");
@@ -12,13 +12,18 @@ const SECTIONS = {
   keys: { path: "/account/keys", name: t.keys },
 };
 
+// On a phone the row scrolls, and the last ones are out of sight.
+const reveal = (link) => link && queueMicrotask(() => {
+  link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft;
+});
+
 /** `current` is one of "profile", "security", "downloads", "newsletter", "keys". */
 export const accountSections = (current, content) => html`
   <div class="sections">
     <nav aria-label=${t.account}>
-      ${Object.entries(SECTIONS).map(([key, { path, name }]) => html`
-        <a href=${path} aria-current=${key === current ? "page" : nothing}>${name}</a>
-      `)}
+      ${Object.entries(SECTIONS).map(([key, { path, name }]) => (key === current
+        ? html`<a href=${path} aria-current="page" ${ref(reveal)}>${name}</a>`
+        : html`<a href=${path}>${name}</a>`))}
     </nav>
     <div>${content}</div>
   </div>

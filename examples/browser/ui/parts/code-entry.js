@@ -24,21 +24,26 @@ const digitsOf = (text) => text.replaceAll(/[\s-]/gu, "");
  */
 export function codeEntry({ flow, update, signal, send, over }) {
   const entry = { flow, isOver: false, sentItself: false, isAsking: false, said: null };
-  const form = createForm(update, ({ code }) => refusedAt("code", ["code_refused", "code_dead"], () => prove(entry, code, send)));
+  const form = createForm(update, ({ code }) =>
+    refusedAt("code", ["code_refused", "code_dead"], () => prove(entry, code, send)));
   tick(entry, update, signal);
+  const onInput = (event) => sendWhenComplete(entry, event);
   return () => (entry.isOver ? over() : html`
     <form class="code-form" novalidate @submit=${form.submit}>
       ${form.refused.size ? nothing : refusal(form)}
-      ${fieldRow(form, "code", t.code, { hint: t.codeHint, describedBy: "code-time" }, (described, isInvalid) => html`
-        <input id="code" name="code" class="code" type="text" inputmode="numeric" autocomplete="one-time-code" required
-          spellcheck="false" aria-describedby=${described} aria-invalid=${isInvalid} @input=${(event) => sendWhenComplete(entry, event)}>
-      `)}
+      ${codeField(form, onInput)}
       ${timeLeft(entry.flow)}
       <div class="actions">${submitButton(form, t.confirm)}</div>
     </form>
     ${another(entry, form, { update, signal })}
   `);
 }
+
+const codeField = (form, onInput) =>
+  fieldRow(form, "code", t.code, { hint: t.codeHint, describedBy: "code-time" }, (described, isInvalid) => html`
+    <input id="code" name="code" class="code" type="text" inputmode="numeric" autocomplete="one-time-code" required
+      spellcheck="false" aria-describedby=${described} aria-invalid=${isInvalid} @input=${onInput}>
+  `);
 
 async function prove(entry, text, send) {
   try {
@@ -85,17 +90,20 @@ function tick(entry, update, signal) {
 
 function another(entry, form, { update, signal }) {
   const wait = secondsUntil(entry.flow.resendAt);
-  const ask = () => wait || entry.isAsking || askAgain(entry, form, { update, signal });
+  const isIdle = wait > 0 || entry.isAsking;
+  const ask = () => isIdle || askAgain(entry, form, { update, signal });
   return html`
     <div class="another-code">
       <p>${t.noCode}
-        <button type="button" class="plain link" aria-disabled=${wait > 0 || entry.isAsking} @click=${ask}>${t.sendAgain}</button>
+        <button type="button" class="plain link" aria-disabled=${isIdle} @click=${ask}>${t.sendAgain}</button>
         ${wait ? html`<span class="quiet">${t.possibleIn(duration(wait * 1000))}</span>` : nothing}
       </p>
-      <div role="status">${entry.said ? html`<p class="notice ${entry.said.style}">${entry.said.text}</p>` : nothing}</div>
+      <div role="status">${entry.said ? notice(entry.said) : nothing}</div>
     </div>
   `;
 }
+
+const notice = ({ style, text }) => html`<p class="notice ${style}">${text}</p>`;
 
 async function askAgain(entry, form, { update, signal }) {
   Object.assign(entry, { isAsking: true, said: null });

@@ -8,8 +8,13 @@ import { texts } from "../texts.js";
 const t = await texts("account");
 
 // Browsers also say the names of those whose pages they want; the first found is their own.
-const BROWSERS = [[/Edg/, "Edge"], [/OPR/, "Opera"], [/Firefox|FxiOS/, "Firefox"], [/Chrome|CriOS/, "Chrome"], [/Safari/, "Safari"]];
-const SYSTEMS = [[/Android/, "Android"], [/iPhone|iPad/, "iOS"], [/Windows/, "Windows"], [/Mac OS X/, "macOS"], [/CrOS/, "ChromeOS"], [/Linux/, "Linux"]];
+const BROWSERS = [
+  [/Edg/, "Edge"], [/OPR/, "Opera"], [/Firefox|FxiOS/, "Firefox"], [/Chrome|CriOS/, "Chrome"], [/Safari/, "Safari"],
+];
+const SYSTEMS = [
+  [/Android/, "Android"], [/iPhone|iPad/, "iOS"], [/Windows/, "Windows"], [/Mac OS X/, "macOS"],
+  [/CrOS/, "ChromeOS"], [/Linux/, "Linux"],
+];
 
 const nameIn = (list, text) => list.find(([pattern]) => pattern.test(text))?.[1];
 
@@ -45,27 +50,34 @@ const devicesView = (list, end) => html`
   <section aria-labelledby="devices">
     <h2 id="devices" tabindex="-1">${t.devices}</h2>
     <p>${t.devicesDetail}</p>
-    <div role="status">${list.said ? html`<p class="notice ${list.said.style}">${list.said.text}</p>` : ""}</div>
+    <div role="status">${list.said ? notice(list.said) : ""}</div>
     <ul class="rows">
-      ${repeat(list.items, ({ id }) => id, (session) => deviceRow(session, list.isBusy, end))}
+      ${repeat(list.items, ({ id }) => id, (each) => deviceRow(each, list.isBusy, end))}
     </ul>
-    ${list.items.length > 1 ? html`
-      <button type="button" class="button danger" aria-disabled=${list.isBusy} @click=${() => end("/v1/auth/sessions", t.othersEnded)}>${t.endOthers}</button>
-    ` : html`<p class="quiet">${t.noOthers}</p>`}
+    ${list.items.length > 1 ? endOthers(list, end) : html`<p class="quiet">${t.noOthers}</p>`}
   </section>
+`;
+
+const notice = ({ style, text }) => html`<p class="notice ${style}">${text}</p>`;
+
+const endOthers = (list, end) => html`
+  <button type="button" class="button danger" aria-disabled=${list.isBusy}
+    @click=${() => end("/v1/auth/sessions", t.othersEnded)}>${t.endOthers}</button>
 `;
 
 function deviceRow(session, isBusy, end) {
   const name = deviceName(session);
+  const times = [t.lastUsed(ago(session.last_used_at)), t.since(moment(session.created_at))];
   const leave = () => end(`/v1/auth/sessions/${session.id}`, t.deviceEnded(name));
   return html`
     <li>
       <div>
         <strong>${name}</strong> ${session.is_current ? html`<span class="badge good">${t.thisDevice}</span>` : ""}
-        <div class="quiet"><time datetime=${session.last_used_at} title=${moment(session.last_used_at)}>${t.lastUsed(ago(session.last_used_at))}</time> · ${t.since(moment(session.created_at))} · ${session.network}</div>
+        <div class="quiet">${[...times, session.network].join(" · ")}</div>
       </div>
       ${session.is_current ? "" : html`
-        <button type="button" class="button secondary small" aria-disabled=${isBusy} aria-label="${t.endDevice}: ${name}" @click=${leave}>${t.endDevice}</button>
+        <button type="button" class="button secondary small" aria-disabled=${isBusy}
+          aria-label="${t.endDevice}: ${name}" @click=${leave}>${t.endDevice}</button>
       `}
     </li>
   `;

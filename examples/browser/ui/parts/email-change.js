@@ -15,46 +15,51 @@ const PURPOSE = "email_change";
 /** The section, on one's own profile. */
 export function emailChange({ update, signal }) {
   const change = { isOpen: false, isDone: false, entry: null };
-  const form = createForm(update, async (values) => begin(await ask(values, signal)));
+  const form = createForm(update, async (values) => {
+    begin(await ask(values, signal));
+    show("code");
+  });
+  const show = (focused) => {
+    update();
+    document.getElementById(focused)?.focus();
+  };
 
   function begin(flow) {
     const ending = new AbortController();
-    const view = codeEntry({ flow, update, signal: AbortSignal.any([signal, ending.signal]), send, over: () => over(again) });
+    const either = AbortSignal.any([signal, ending.signal]);
+    const view = codeEntry({ flow, update, signal: either, send, over: () => over(open) });
     Object.assign(change, { isOpen: false, entry: { email: flow.email, view, end: () => ending.abort() } });
   }
 
-  function end(next) {
+  function end(next, focused) {
     dropFlow(PURPOSE);
-    change.entry.end();
+    change.entry?.end();
     Object.assign(change, { isOpen: false, isDone: false, entry: null }, next);
-    update();
+    show(focused);
   }
-  const again = () => end({ isOpen: true });
+  const open = () => end({ isOpen: true }, "new_email");
   const send = async (code) => {
     updateAccount(await call("/v1/account/email/verify", { body: { code } }));
-    end({ isDone: true });
+    end({ isDone: true }, "address");
   };
 
   const kept = keptFlow(PURPOSE);
   if (kept?.accountId === currentAccount().id) begin(kept);
-  return () => html`
-    <section class="email-change" aria-labelledby="address">
-      <h2 id="address">${t.email}</h2>
-      <p><strong class="address">${currentAccount().email}</strong></p>
-      <div role="status">${change.isDone ? html`<p class="notice good">${t.emailChanged}</p>` : ""}</div>
-      ${change.entry ? pending(change.entry, again) : change.isOpen ? changeForm(form) : opener(change, update)}
-    </section>
-  `;
+  return () => section(change, form, open);
 }
 
-const opener = (change, update) => {
-  const open = () => {
-    Object.assign(change, { isOpen: true, isDone: false });
-    update();
-    document.getElementById("new_email").focus();
-  };
-  return html`<button type="button" class="button secondary" @click=${open}>${t.changeEmail}</button>`;
-};
+const section = (change, form, open) => html`
+  <section class="email-change" aria-labelledby="address">
+    <h2 id="address" tabindex="-1">${t.email}</h2>
+    <p><strong class="address">${currentAccount().email}</strong></p>
+    <div role="status">${change.isDone ? html`<p class="notice good">${t.emailChanged}</p>` : ""}</div>
+    ${change.entry ? pending(change.entry, open) : change.isOpen ? changeForm(form) : opener(open)}
+  </section>
+`;
+
+const opener = (open) => html`
+  <button type="button" class="button secondary" @click=${open}>${t.changeEmail}</button>
+`;
 
 const changeForm = (form) => html`
   <form class="panel roomy" novalidate aria-label=${t.changeEmail} @submit=${form.submit}>
@@ -67,17 +72,18 @@ const changeForm = (form) => html`
   </form>
 `;
 
-const pending = ({ email, view }, again) => html`
+const pending = ({ email, view }, open) => html`
   <div class="panel roomy">
     <h3>${t.confirmNewEmail}</h3>
-    <p>${t.codeSentTo} <strong class="address">${email}</strong>. <button type="button" class="plain link" @click=${again}>${t.wrongAddress}</button></p>
+    <p>${t.codeSentTo} <strong class="address">${email}</strong>.</p>
+    <p><button type="button" class="plain link" @click=${open}>${t.wrongAddress}</button></p>
     ${view()}
   </div>
 `;
 
-const over = (again) => html`
+const over = (open) => html`
   <p class="notice warn">${t.flowOver}</p>
-  <button type="button" class="button" @click=${again}>${t.startAgain}</button>
+  <button type="button" class="button" @click=${open}>${t.startAgain}</button>
 `;
 
 function ask({ new_email: email, password }, signal) {

@@ -28,7 +28,8 @@ const BROKEN = {
   password_needs_lowercase: (password) => !/\p{Lowercase}/u.test(password),
   password_needs_number: (password) => !/\p{Nd}/u.test(password),
   password_needs_symbol: (password) => !/[\p{P}\p{S}]/u.test(password),
-  password_contains_email: (password, { email }) => partsOf(email).some((part) => password.toLowerCase().includes(part)),
+  password_contains_email: (password, { email }) =>
+    partsOf(email).some((part) => password.toLowerCase().includes(part)),
 };
 // One can't break these by not having finished yet.
 const FORBIDDEN = ["password_too_long", "password_has_space", "password_contains_email"];
@@ -41,12 +42,14 @@ function partsOf(email) {
 
 /**
  * The rules, loaded: `field(form, label)` draws the input and the list, `check(work)` shows what
- * the API refuses, `forget()` begins again. `name` is the field's, `email()` the address that it must not contain.
+ * the API refuses, `forget()` begins again. `name` is the field's, `email()` the address that the
+ * password must not contain.
  */
 export async function newPassword({ name, email, update, signal }) {
   const policy = await call("/v1/auth/password-policy", { signed: false, signal });
   const typed = { password: "", refused: [] };
   const stateOf = (code) => ruleState(code, typed, { policy, email: email() });
+  const rulesId = `${name}-rules`;
   let pause = 0;
   signal.addEventListener("abort", () => clearTimeout(pause));
 
@@ -59,8 +62,8 @@ export async function newPassword({ name, email, update, signal }) {
 
   const field = (form, label) => html`
     <div class="new-password">
-      ${passwordField(form, name, label, { autocomplete: "new-password", describedBy: `${name}-rules`, onInput })}
-      ${rules(`${name}-rules`, policy, stateOf)}
+      ${passwordField(form, name, label, { autocomplete: "new-password", describedBy: rulesId, onInput })}
+      ${rules(rulesId, policy, stateOf)}
     </div>
   `;
   const check = (work) => refusedAt(name, ["password_policy"], () => noting(typed, work));
@@ -85,14 +88,14 @@ function ruleState(code, { password, refused }, context) {
   return FORBIDDEN.includes(code) || refused.length ? "broken" : "open";
 }
 
-function words(code, policy) {
-  const known = problems[code];
+function words({ code, message }, policy) {
+  const known = problems[code] ?? message;
   return typeof known === "function" ? known(policy) : known;
 }
 
 const rules = (id, policy, stateOf) => html`
   <ul class="rules" id=${id} aria-label=${t.rules}>
-    ${policy.rules.map(({ code, message }) => rule(words(code, policy) ?? message, stateOf(code), code))}
+    ${policy.rules.map((each) => rule(words(each, policy), stateOf(each.code), each.code))}
   </ul>
 `;
 
@@ -105,7 +108,7 @@ const rule = (text, state, code) => html`
 
 function summary(policy, stateOf) {
   const missing = policy.rules.filter(({ code }) => ["open", "broken"].includes(stateOf(code)));
-  return missing.length ? t.rulesMissing(missing.map(({ code, message }) => words(code, policy) ?? message)) : t.rulesKept;
+  return missing.length ? t.rulesMissing(missing.map((each) => words(each, policy))) : t.rulesKept;
 }
 
 /** Lets a password manager know whose password it is, where the address is not typed. */

@@ -29,7 +29,7 @@ export default async function deleteAccount({ update }) {
     <ul>${t.kept.map((each) => html`<li>${each}</li>`)}</ul>
     <form class="panel roomy" novalidate @submit=${form.submit}>
       ${refusal(form)}
-      ${usernameField(currentAccount()?.email)}
+      ${usernameField(currentAccount().email)}
       ${passwordField(form, "password", t.password, { autocomplete: "current-password", hint: t.deletePasswordHint })}
       <div class="actions">${submitButton(form, t.deleteButton, "danger")} <a href="/account">${t.keepAccount}</a></div>
     </form>

@@ -1,10 +1,10 @@
 // Who one is: name, organisation, country, language; the address; and all that is held about one.
 import { call, respond } from "../api.js";
-import { createForm, explain, field, fieldRow, refusal, submitButton } from "../forms.js";
+import { createForm, explain, fieldRow, refusal, submitButton } from "../forms.js";
 import { html } from "../html.js";
 import { accountSections } from "../parts/account-sections.js";
-import { countryField } from "../parts/countries.js";
 import { emailChange } from "../parts/email-change.js";
+import { personFields } from "../parts/person-fields.js";
 import { currentAccount, updateAccount } from "../session.js";
 import { LANGUAGES, texts } from "../texts.js";
 
@@ -27,37 +27,36 @@ export default async function profile({ update, signal }) {
 }
 
 function aboutYou(update) {
-  const details = { isUnsaved: false, isSaved: false, view };
+  const details = { isUnsaved: false, isSaved: false };
   const form = createForm(update, async (values) => {
-    const body = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim() || null]));
-    updateAccount(await call("/v1/account", { method: "PATCH", body }));
+    const given = Object.entries(values).map(([name, value]) => [name, value.trim() || null]);
+    updateAccount(await call("/v1/account", { method: "PATCH", body: Object.fromEntries(given) }));
     Object.assign(details, { isUnsaved: false, isSaved: true });
   });
   const touch = () => Object.assign(details, { isUnsaved: true, isSaved: false }) && update();
 
-  function view() {
-    const { full_name: name, organisation, country, locale } = currentAccount();
-    return html`
-      <form novalidate aria-label=${t.profile} @submit=${form.submit} @input=${touch}>
-        ${refusal(form)}
-        ${field(form, "full_name", t.fullName, { value: name ?? "", autocomplete: "name", optional: true, maxlength: 200 })}
-        ${field(form, "organisation", t.organisation, { value: organisation ?? "", autocomplete: "organization", optional: true, maxlength: 200 })}
-        ${countryField(form, country)}
-        ${languageField(form, locale)}
-        <div class="actions">${submitButton(form, t.save)}<span class="saved" role="status">${details.isSaved ? t.saved : ""}</span></div>
-      </form>
-    `;
-  }
+  details.view = () => html`
+    <form novalidate aria-label=${t.profile} @submit=${form.submit} @input=${touch}>
+      ${refusal(form)}
+      ${personFields(form, currentAccount())}
+      ${languageField(form, currentAccount().locale)}
+      <div class="actions">
+        ${submitButton(form, t.save)}
+        <span class="saved" role="status">${details.isSaved ? t.saved : ""}</span>
+      </div>
+    </form>
+  `;
   return details;
 }
 
-const languageField = (form, chosen) => fieldRow(form, "locale", t.mailLanguage, { hint: t.mailLanguageHint }, (described, isInvalid) => html`
-  <select id="locale" name="locale" aria-describedby=${described} aria-invalid=${isInvalid}>
-    ${Object.entries(LANGUAGES).map(([code, name]) => html`
-      <option value=${code} lang=${code} ?selected=${chosen.split("-")[0] === code}>${name}</option>
-    `)}
-  </select>
-`);
+const languageField = (form, chosen) =>
+  fieldRow(form, "locale", t.mailLanguage, { hint: t.mailLanguageHint }, (described, isInvalid) => html`
+    <select id="locale" name="locale" aria-describedby=${described} aria-invalid=${isInvalid}>
+      ${Object.entries(LANGUAGES).map(([code, name]) => html`
+        <option value=${code} lang=${code} ?selected=${chosen.split("-")[0] === code}>${name}</option>
+      `)}
+    </select>
+  `);
 
 function heldData(update) {
   const file = { isBusy: false, said: null };
@@ -77,7 +76,9 @@ function heldData(update) {
   return () => html`
     <h2>${t.heldData}</h2>
     <p>${t.heldDataDetail}</p>
-    <button type="button" class="button secondary" aria-disabled=${file.isBusy} @click=${download}>${t.downloadHeld}</button>
+    <button type="button" class="button secondary" aria-disabled=${file.isBusy} @click=${download}>
+      ${t.downloadHeld}
+    </button>
     <p class="said" role="status">${file.said}</p>
   `;
 }

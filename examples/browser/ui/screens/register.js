@@ -1,8 +1,8 @@
 import { keptFlow, requestCode } from "../flow.js";
 import { createForm, field, refusal, submitButton } from "../forms.js";
 import { html, nothing } from "../html.js";
-import { countryField } from "../parts/countries.js";
 import { newPassword } from "../parts/new-password.js";
+import { PERSON_FIELDS, personFields } from "../parts/person-fields.js";
 import { refusedAt } from "../parts/refused-at.js";
 import { onward, returnPath } from "../return-to.js";
 import { go } from "../router.js";
@@ -29,7 +29,7 @@ export default async function register({ query, update, signal }) {
     <form class="panel roomy" novalidate aria-labelledby="create" @submit=${form.submit}>
       <h2 id="create">${t.createAccount}</h2>
       ${refusal(form)}
-      ${field(form, "email", t.email, { type: "email", autocomplete: "username", hint: t.emailHint, onInput: onEmail })}
+      ${field(form, "email", t.email, { ...EMAIL, onInput: onEmail })}
       ${password.field(form, t.password)}
       ${aboutYou(form)}
       <div class="actions">${submitButton(form, t.createAccount)}</div>
@@ -39,24 +39,28 @@ export default async function register({ query, update, signal }) {
   return { title: t.createAccount, view };
 }
 
-const OPTIONAL = ["full_name", "organisation", "country"];
+const EMAIL = { type: "email", autocomplete: "username", hint: t.emailHint };
 
 const aboutYou = (form) => html`
-  <details class="about-you" ?open=${OPTIONAL.some((name) => form.refused.has(name))}>
+  <details class="about-you" ?open=${PERSON_FIELDS.some((name) => form.refused.has(name))}>
     <summary>${t.aboutYou}</summary>
     <p class="hint">${t.aboutYouHint}</p>
-    ${field(form, "full_name", t.fullName, { autocomplete: "name", optional: true, maxlength: 200 })}
-    ${field(form, "organisation", t.organisation, { autocomplete: "organization", optional: true, maxlength: 200 })}
-    ${countryField(form, null)}
+    ${personFields(form)}
   </details>
 `;
 
+// These must be there; what is left out of the rest is not known.
+const NOTHING = { email: "", password: "" };
+
 function ask(values, returnTo, signal) {
   const given = Object.entries(values).filter(([, value]) => value !== "");
-  const body = { email: "", password: "", ...Object.fromEntries(given), locale: language, return_to: returnTo };
-  return requestCode("/v1/auth/register", body, { purpose: "registration", returnTo }, { signed: false, signal });
+  const body = { ...NOTHING, ...Object.fromEntries(given), locale: language, return_to: returnTo };
+  const details = { purpose: "registration", returnTo };
+  return requestCode("/v1/auth/register", body, details, { signed: false, signal });
 }
 
-const waiting = (flow) => (flow
-  ? html`<p class="notice">${t.waitingFor} <strong class="address">${flow.email}</strong>. <a href="/verify">${t.enterCode}</a></p>`
-  : nothing);
+const waiting = (flow) => (flow === null ? nothing : html`
+  <p class="notice">
+    ${t.waitingFor} <strong class="address">${flow.email}</strong>. <a href="/verify">${t.enterCode}</a>
+  </p>
+`);

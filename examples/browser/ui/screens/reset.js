@@ -25,6 +25,7 @@ export default async function reset(context) {
 
 function askForAddress({ query, update, signal }) {
   const returnTo = returnPath(query);
+  const known = currentAccount()?.email;
   const form = createForm(update, async ({ email }) => {
     const body = { email, purpose: "password_reset", locale: language, return_to: returnTo };
     const details = { purpose: "password_reset", returnTo };
@@ -37,10 +38,10 @@ function askForAddress({ query, update, signal }) {
     <p class="lead">${t.resetLead}</p>
     <form class="panel roomy" novalidate @submit=${form.submit}>
       ${refusal(form)}
-      ${field(form, "email", t.registeredEmail, { type: "email", autocomplete: "username", value: currentAccount()?.email ?? "" })}
+      ${field(form, "email", t.registeredEmail, { type: "email", autocomplete: "username", value: known ?? "" })}
       <div class="actions">${submitButton(form, t.sendCode)}</div>
     </form>
-    <p class="aside"><a href="/login${onward(returnTo)}">${t.backToLogin}</a></p>
+    ${known ? "" : html`<p class="aside"><a href="/login${onward(returnTo)}">${t.backToLogin}</a></p>`}
   `;
   return { title: t.resetPassword, view };
 }
@@ -60,7 +61,7 @@ function followLink(token, { update }) {
     <p class="lead">${t.resetByLink}</p>
     <form @submit=${form.submit}>
       ${refusal(form)}
-      <div class="actions">${submitButton(form, t.chooseNewPassword)} <button type="button" class="plain link" @click=${startAgain}>${t.startAgain}</button></div>
+      <div class="actions">${submitButton(form, t.chooseNewPassword)} ${againButton()}</div>
     </form>
   `;
   return { title: t.resetPassword, view };
@@ -80,7 +81,7 @@ async function chooseNew(grant, { update, signal }) {
       ${refusal(form)}
       ${usernameField(grant.email)}
       ${password.field(form, t.newPassword)}
-      <div class="actions">${submitButton(form, t.savePassword)} <button type="button" class="plain link" @click=${startAgain}>${t.startAgain}</button></div>
+      <div class="actions">${submitButton(form, t.savePassword)} ${againButton()}</div>
     </form>
   `;
   return { title: t.newPasswordTitle, view };
@@ -94,6 +95,10 @@ async function finish(returnTo) {
   if (currentAccount()) await call("/v1/account").catch(() => {});
   return reload();
 }
+
+const againButton = () => html`
+  <button type="button" class="plain link" @click=${startAgain}>${t.startAgain}</button>
+`;
 
 function startAgain() {
   dropGrant();

@@ -22,10 +22,15 @@ export default async function undo({ update, signal }) {
   });
   const view = () => html`
     <h1 tabindex="-1">${t.undoTitle}</h1>
-    ${token ? undoForm(form) : html`<p class="notice warn">${t.linkIncomplete}</p><p><a href="/">${t.toCatalogue}</a></p>`}
+    ${token ? undoForm(form) : incomplete()}
   `;
   return { title: t.undoTitle, view };
 }
+
+const incomplete = () => html`
+  <p class="notice warn">${t.linkIncomplete}</p>
+  <p><a href="/">${t.toCatalogue}</a></p>
+`;
 
 const undoForm = (form) => html`
   <p class="lead">${t.undoLead}</p>

@@ -31,11 +31,13 @@ function waitForCode(flow, { query, update, signal }) {
   const isReset = flow.purpose === "password_reset";
   awaited = isReset ? null : { email: flow.email, returnTo };
   const again = (isReset ? "/reset" : "/register") + onward(returnTo);
-  const send = (code) => (isReset ? proveReset(flow, code) : proveRegistration({ flow_id: flow.id, code }, returnTo));
+  const prove = isReset ? proveReset : proveRegistration;
+  const send = (code) => prove({ flow_id: flow.id, code }, returnTo, flow.email);
   const entry = codeEntry({ flow, update, signal, send, over: () => over(again) });
   const view = () => html`
     <h1 tabindex="-1">${t.checkInbox}</h1>
-    <p class="lead">${t.codeSentTo} <strong class="address">${flow.email}</strong>. <a href=${again}>${t.wrongAddress}</a></p>
+    <p class="lead">${t.codeSentTo} <strong class="address">${flow.email}</strong>.</p>
+    <p><a href=${again}>${t.wrongAddress}</a></p>
     ${entry()}
     ${isReset ? html`<p class="aside">${t.resetAside}</p>` : registrationAside(returnTo)}
   `;
@@ -55,9 +57,8 @@ async function proveRegistration(proof, returnTo) {
   return welcome(returnTo);
 }
 
-async function proveReset({ id, email, returnTo }, code) {
-  const body = { flow_id: id, code };
-  const grant = await call("/v1/verification-codes/verify", { body, signed: false });
+async function proveReset(proof, returnTo, email) {
+  const grant = await call("/v1/verification-codes/verify", { body: proof, signed: false });
   keepGrant({ ...grant, email });
   dropFlow("password_reset");
   return go(`/reset${onward(returnTo)}`, { replace: true });
@@ -70,14 +71,21 @@ const over = (again) => html`
   <div class="actions"><a class="button" href=${again}>${t.startAgain}</a></div>
 `;
 
+const wayBack = (returnTo) => html`
+  <a class="button" href=${returnTo}>${returnTo === "/" ? t.toCatalogue : t.goBack}</a>
+`;
+
+const waysIn = (further) => html`
+  <a class="button" href="/register${further}">${t.createAccount}</a>
+  <a href="/reset${further}">${t.forgotPassword}</a>
+`;
+
 function nothingToVerify(returnTo) {
   const view = () => html`
     <h1 tabindex="-1">${t.nothingToVerify}</h1>
     <p class="lead">${t.nothingToVerifyDetail}</p>
     <div class="actions">
-      ${currentAccount()
-        ? html`<a class="button" href=${returnTo}>${returnTo === "/" ? t.toCatalogue : t.goBack}</a>`
-        : html`<a class="button" href="/register${onward(returnTo)}">${t.createAccount}</a><a href="/reset${onward(returnTo)}">${t.forgotPassword}</a>`}
+      ${currentAccount() ? wayBack(returnTo) : waysIn(onward(returnTo))}
     </div>
   `;
   return { title: t.nothingToVerify, view };

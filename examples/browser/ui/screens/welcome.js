@@ -19,6 +19,8 @@ export default async function welcome({ query, update, signal }) {
     const body = { consent_text_version: consent.version };
     await call("/v1/newsletter/subscription", { method: "PUT", body });
     newsletter.isSubscribed = true;
+    update();
+    document.getElementById("newsletter").focus();
   });
 
   const view = () => html`
@@ -26,11 +28,13 @@ export default async function welcome({ query, update, signal }) {
     <h1 tabindex="-1">${t.accountCreated}</h1>
     <p class="lead">${t.canDownload}</p>
     <section class="panel roomy" aria-labelledby="newsletter">
-      <h2 id="newsletter">${t.newsletter}</h2>
+      <h2 id="newsletter" tabindex="-1">${t.newsletter}</h2>
       <div role="status">${newsletter.isSubscribed ? subscribed() : ""}</div>
       ${newsletter.isSubscribed ? "" : offer(form, consent)}
     </section>
-    <div class="actions"><a class="button secondary" href=${returnTo}>${returnTo === "/" ? t.toCatalogue : t.goBack}</a></div>
+    <div class="actions">
+      <a class="button secondary" href=${returnTo}>${returnTo === "/" ? t.toCatalogue : t.goBack}</a>
+    </div>
   `;
   return { title: t.accountCreated, view };
 }

@@ -65,7 +65,7 @@ export default {
   canDownload: "Vous pouvez maintenant télécharger des vidéos.",
   newsletter: "Lettre d’information",
   subscribe: "S’abonner à notre lettre d’information",
-  subscribed: "Vous êtes abonné.",
+  subscribed: "Votre abonnement est enregistré.",
   choosePreferences: "Choisir les thèmes et la fréquence",
 
   // Un mot de passe oublié
@@ -112,7 +112,7 @@ export default {
   currentPassword: "Mot de passe actuel",
   passwordChanged: "Votre mot de passe a été mis à jour. Tous les autres appareils ont été déconnectés.",
   devices: "Appareils",
-  devicesDetail: "Où vous êtes connecté. Si l’un d’eux vous est inconnu, déconnectez-le et changez de mot de passe.",
+  devicesDetail: "Là où votre compte est ouvert. Si l’un d’eux vous est inconnu, déconnectez-le et changez de mot de passe.",
   browserOn: (browser, system) => `${browser} sur ${system}`,
   unknownDevice: "Appareil inconnu",
   thisDevice: "Cet appareil",
@@ -122,7 +122,7 @@ export default {
   deviceEnded: (name) => `${name} a été déconnecté.`,
   endOthers: "Déconnecter tous les autres appareils",
   othersEnded: "Tous les autres appareils ont été déconnectés.",
-  noOthers: "Vous n’êtes connecté nulle part ailleurs.",
+  noOthers: "Votre compte n’est ouvert nulle part ailleurs.",
 
   // La suppression du compte
   deleteTitle: "Supprimer le compte",
