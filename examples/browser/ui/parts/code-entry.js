@@ -1,4 +1,5 @@
 // The code of a mail: one field, how long it is good for, and another code.
+import { Problem } from "../api.js";
 import { createForm, explain, fieldRow, refusal, submitButton } from "../forms.js";
 import { keepFlow, requestAnotherCode } from "../flow.js";
 import { duration } from "../format.js";
@@ -15,6 +16,8 @@ const TRIES = 5;
 // Seconds before the end at which those who hear the page are told.
 const TOLD = [300, 60, 0];
 
+const REFUSALS = ["code_incomplete", "code_refused", "code_dead"];
+
 /** Spaces and hyphens are the mail's or the reader's own. */
 const digitsOf = (text) => text.replaceAll(/[\s-]/gu, "");
 
@@ -25,7 +28,7 @@ const digitsOf = (text) => text.replaceAll(/[\s-]/gu, "");
 export function codeEntry({ flow, update, signal, send, over }) {
   const entry = { flow, isOver: false, sentItself: false, isAsking: false, said: null };
   const form = createForm(update, ({ code }) =>
-    refusedAt("code", ["code_refused", "code_dead"], () => prove(entry, code, send)));
+    refusedAt("code", REFUSALS, () => prove(entry, code, send)));
   tick(entry, update, signal);
   const onInput = (event) => sendWhenComplete(entry, event);
   return () => (entry.isOver ? over() : html`
@@ -46,10 +49,13 @@ const codeField = (form, onInput) =>
   `);
 
 async function prove(entry, text, send) {
+  const code = digitsOf(text);
+  // The API would count it as a wrong try.
+  if (!CODE.test(code)) throw new Problem(422, { code: "code_incomplete" });
   try {
-    await send(digitsOf(text));
+    await send(code);
   } catch (error) {
-    if (error.code === "code_refused" && digitsOf(text)) {
+    if (error.code === "code_refused") {
       entry.flow = { ...entry.flow, wrongTries: entry.flow.wrongTries + 1 };
       keepFlow(entry.flow);
       if (entry.flow.wrongTries >= TRIES) error.code = "code_dead";

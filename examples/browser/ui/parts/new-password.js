@@ -83,7 +83,7 @@ async function noting(typed, work) {
 function ruleState(code, { password, refused }, context) {
   if (refused.includes(code)) return "broken";
   if (!password) return "open";
-  if (!BROKEN[code]) return "later";
+  if (!BROKEN[code] || (code === "password_contains_email" && !context.email)) return "later";
   if (!BROKEN[code](password, context)) return "kept";
   return FORBIDDEN.includes(code) || refused.length ? "broken" : "open";
 }

@@ -24,6 +24,7 @@ export default {
   password_needs_symbol: "A symbol, such as - ! ? # or %",
   password_too_common: "Hard to guess: none that many people use",
   password_contains_email: "Without your email address",
+  code_incomplete: "Please enter all eight digits.",
   code_refused: "This code is not right, or no longer works. Please compare it with the newest mail.",
   code_dead: "This code no longer works: there were too many wrong tries. Please have a new one sent.",
   code_cooldown: ({ retryAfter }) => `A code was sent a short while ago. Another is possible in ${minutes(retryAfter ?? 60)}.`,

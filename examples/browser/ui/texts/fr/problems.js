@@ -23,6 +23,7 @@ export default {
   password_needs_symbol: "Un symbole, par exemple - ! ? # ou %",
   password_too_common: "Difficile à deviner : aucun que beaucoup utilisent",
   password_contains_email: "Sans votre adresse électronique",
+  code_incomplete: "Veuillez saisir les huit chiffres.",
   code_refused: "Ce code est incorrect ou ne fonctionne plus. Veuillez le comparer au message le plus récent.",
   code_dead: "Ce code ne fonctionne plus : il y a eu trop d’essais erronés. Veuillez en demander un nouveau.",
   code_cooldown: ({ retryAfter }) => `Un code vient d’être envoyé. Un autre est possible dans ${minutes(retryAfter ?? 60)}.`,
