@@ -1,18 +1,26 @@
 // Addresses and their screens. A screen is an async function of
-// `{ params, query, signal, update }` that gives `{ title, view, isUnsaved? }`: `view` is called
-// whenever `update` is; `signal` aborts when the reader goes elsewhere.
+// `{ params, query, signal, update }` that gives `{ title, view, isUnsaved?, unsavedText? }`:
+// `view` is called whenever `update` is; `signal` aborts when the reader goes elsewhere.
+import { followScrolling, keepScroll, scrollAsKept } from "./scrolling.js";
 
 let pages = [];
 let show = () => {};
+let failure = null;
 let leaving = new AbortController();
 let current = null;
+// The address that is shown, and its place among the steps of this tab.
+let shown = null;
+let step = history.state?.step ?? 0;
 
-/** Begin. `display(screen, { isNew })` puts what a screen shows on the page. */
-export function start(routes, display) {
+/** Begin. `display(screen, { isNew })` puts on the page what a screen shows, or `failed(error)`. */
+export function start(routes, display, failed) {
   pages = routes;
   show = display;
+  failure = failed;
+  history.replaceState({ ...history.state, step }, "");
+  followScrolling();
   document.addEventListener("click", followLink);
-  window.addEventListener("popstate", () => arrive());
+  window.addEventListener("popstate", goThroughHistory);
   window.addEventListener("beforeunload", (event) => {
     if (current?.isUnsaved?.()) event.preventDefault();
   });
@@ -21,9 +29,8 @@ export function start(routes, display) {
 
 export function go(path, { replace = false } = {}) {
   if (!mayLeave()) return null;
-  history[replace ? "replaceState" : "pushState"](null, "", path);
-  scrollTo(0, 0);
-  return arrive();
+  if (!find(new URL(path, location.href).pathname).page.isOurs) return location.assign(path);
+  return move(path, replace);
 }
 
 /** Show the same address anew, as after logging in or out. */
@@ -32,11 +39,21 @@ export const reload = () => arrive();
 /** A path of this site, or the home page: an address from elsewhere is never followed. */
 export function safePath(path) {
   const url = path && URL.parse(path, location.origin);
-  return url?.origin === location.origin ? url.pathname + url.search + url.hash : "/";
+  const isOurs = url?.origin === location.origin && !url.pathname.startsWith("//");
+  return isOurs ? url.pathname + url.search + url.hash : "/";
 }
 
 /** Where this page is, for those who come back to it after logging in. */
 export const here = () => location.pathname + location.search;
+
+function move(path, replace) {
+  if (!replace) {
+    keepScroll();
+    step += 1;
+  }
+  history[replace ? "replaceState" : "pushState"]({ step }, "", path);
+  return arrive();
+}
 
 function find(path) {
   for (const page of pages) {
@@ -49,41 +66,76 @@ function find(path) {
 async function arrive() {
   leaving.abort();
   const { signal } = (leaving = new AbortController());
-  const { page, params } = find(location.pathname);
-  const redirect = page.redirect?.();
-  if (redirect) return go(redirect, { replace: true });
+  shown = here();
   const update = () => {
     if (!signal.aborted && current) show(current, { isNew: false });
   };
-  const query = new URLSearchParams(location.search);
   document.documentElement.classList.add("is-loading");
-  const screen = await open(page, { params, query, signal, update });
-  if (signal.aborted) return null;
+  const screen = await open({ signal, update });
+  if (signal.aborted) return;
   document.documentElement.classList.remove("is-loading");
-  current = { ...screen, page };
-  return show(current, { isNew: true });
+  if (screen.redirect) return void move(screen.redirect, true);
+  display(screen);
+  scrollAsKept();
 }
 
-async function open(page, context) {
+async function open({ signal, update }) {
+  const { page, params } = find(location.pathname);
   try {
+    const redirect = await page.redirect?.();
+    if (redirect) return { redirect };
     const { default: screen } = await page.load();
-    return await screen(context);
+    const query = new URLSearchParams(location.search);
+    return { ...(await screen({ params, query, signal, update })), page };
   } catch (error) {
-    if (error.name === "AbortError") return null;
-    const { default: failure } = await import("./screens/failure.js");
-    return failure(error);
+    return signal.aborted ? null : { ...failure(error), page };
   }
 }
 
-const mayLeave = () => !current?.isUnsaved?.() || confirm(current.unsavedText);
+function display(screen) {
+  current = screen;
+  try {
+    show(current, { isNew: true });
+  } catch (error) {
+    current = { ...failure(error), page: screen.page };
+    show(current, { isNew: true });
+  }
+}
+
+function mayLeave() {
+  if (current?.isUnsaved?.() && !confirm(current.unsavedText)) return false;
+  if (current) current.isUnsaved = null; // nobody is asked twice
+  return true;
+}
+
+// The browser has moved already; who would rather stay is brought back.
+function goThroughHistory({ state }) {
+  if (here() === shown) return moveWithin(state);
+  const back = step - (state?.step ?? 0);
+  if (!mayLeave()) return history.go(back);
+  step -= back;
+  return arrive();
+}
+
+// To a fragment of the page that is shown: where the browser scrolls, or where one was.
+function moveWithin(state) {
+  if (state) {
+    step = state.step;
+    scrollAsKept();
+  } else {
+    step += 1;
+    history.replaceState({ step }, "");
+  }
+}
 
 function followLink(event) {
   const link = event.target.closest?.("a[href]");
   const isOrdinary = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
-  if (!link || !isOrdinary || link.target || link.hasAttribute("download")) return;
+  if (!link || !isOrdinary || event.defaultPrevented || link.target || link.hasAttribute("download")) return;
   const url = new URL(link.href);
-  if (url.origin !== location.origin || !find(url.pathname)?.page.isOurs) return;
-  if (url.pathname === location.pathname && url.hash) return;
+  if (url.origin !== location.origin || !find(url.pathname).page.isOurs) return;
+  const path = url.pathname + url.search;
+  if (path === here() && url.hash) return;
   event.preventDefault();
-  go(url.pathname + url.search + url.hash);
+  go(path + url.hash, { replace: path === here() });
 }
