@@ -1,10 +1,13 @@
 // Every address of the app. The server (or the static host) answers all of them with index.html.
-import { currentAccount, isEditor } from "./session.js";
+import { currentAccount, isEditor, resume } from "./session.js";
 import { here, safePath } from "./router.js";
 
 const logInFirst = () => `/login?return_to=${encodeURIComponent(here())}`;
-const needsAccount = () => (currentAccount() ? null : logInFirst());
-const needsEditor = () => (isEditor() ? null : currentAccount() ? "/" : logInFirst());
+const needsAccount = async () => {
+  await resume();
+  return currentAccount() ? null : logInFirst();
+};
+const needsEditor = async () => (await needsAccount()) ?? (isEditor() ? null : "/");
 const needsVisitor = () => {
   if (!currentAccount()) return null;
   return safePath(new URLSearchParams(location.search).get("return_to"));

@@ -2,6 +2,7 @@
 // cookie, or on another site than the API's, where no cookie goes, a token in this browser's storage.
 import { TRANSPORT } from "./config.js";
 import { call, Problem, signWith } from "./api.js";
+import { kept } from "./kept.js";
 
 const HINT = "logged-in";
 const REFRESH_TOKEN = "refresh-token";
@@ -23,10 +24,7 @@ export function onSessionChange(listener) {
 
 /** Take up the session of the last visit, if there is one. */
 export async function resume() {
-  if (!localStorage.getItem(HINT)) return;
-  await renew(access.token).catch((error) => {
-    if (error instanceof Problem) close();
-  });
+  if (!account && kept.get(HINT)) await renewed(access.token);
 }
 
 export async function logIn({ email, password }) {
@@ -41,12 +39,9 @@ export function open(answer) {
 }
 
 export async function logOut() {
-  try {
-    await call("/v1/auth/logout", { method: "POST", cookies: true });
-  } finally {
-    close();
-    others.postMessage("closed");
-  }
+  await inTurn(() => call("/v1/auth/logout", { body: refreshToken(), signed: false, cookies: true }));
+  close();
+  others.postMessage("closed");
 }
 
 /** The profile has changed, or the address. */
@@ -58,8 +53,8 @@ export function updateAccount(changed) {
 /** Whoever's account or session has ended keeps nothing here. */
 export function close() {
   access = { token: null, validUntil: 0 };
-  localStorage.removeItem(HINT);
-  localStorage.removeItem(REFRESH_TOKEN);
+  kept.drop(HINT);
+  kept.drop(REFRESH_TOKEN);
   updateAccount(null);
 }
 
@@ -68,8 +63,8 @@ function accept(answer) {
     token: answer.access_token,
     validUntil: Date.now() + (answer.expires_in - MARGIN) * 1000,
   };
-  localStorage.setItem(HINT, "yes");
-  if (answer.refresh_token) localStorage.setItem(REFRESH_TOKEN, answer.refresh_token);
+  kept.set(HINT, answer.account.id);
+  if (answer.refresh_token) kept.set(REFRESH_TOKEN, answer.refresh_token);
   updateAccount(answer.account);
 }
 
@@ -91,16 +86,24 @@ async function renewed(old) {
 
 /** Tabs take turns, and calls of one tab share what the first of them got. */
 function renew(old) {
-  return navigator.locks.request("session", async () => {
+  return inTurn(async () => {
     if (access.token !== old) return access.token;
-    const body = TRANSPORT === "bearer" ? { refresh_token: localStorage.getItem(REFRESH_TOKEN) } : {};
-    accept(await call("/v1/auth/refresh", { body, signed: false, cookies: true }));
+    accept(await call("/v1/auth/refresh", { body: refreshToken(), signed: false, cookies: true }));
     return access.token;
   });
 }
 
+const inTurn = (work) => navigator.locks.request("session", work);
+
+/** As a body has it; the cookie goes by itself. */
+const refreshToken = () => (TRANSPORT === "bearer" ? { refresh_token: kept.get(REFRESH_TOKEN) } : {});
+
+/** Take part in what other tabs did: an account may have left, or another one come. */
+function followOthers() {
+  if (!kept.get(HINT)) close();
+  else if (kept.get(HINT) !== account?.id) renewed(access.token).catch(() => {});
+}
+
 signWith({ token, renewed });
-others.addEventListener("message", ({ data }) => {
-  if (data === "closed") close();
-  else if (!account) resume();
-});
+others.addEventListener("message", followOthers);
+window.addEventListener("pageshow", (event) => event.persisted && followOthers());

@@ -1,4 +1,5 @@
 // The reader's language, and its texts. A subject's texts load with the screens that show them.
+import { kept } from "./kept.js";
 
 export const LANGUAGES = { en: "English", fr: "Français" };
 const KEPT_AS = "language";
@@ -13,12 +14,12 @@ export async function texts(subject) {
 
 /** Texts are read once, so the page starts anew. */
 export function chooseLanguage(name) {
-  localStorage.setItem(KEPT_AS, name);
+  kept.set(KEPT_AS, name);
   location.reload();
 }
 
 function chosenLanguage() {
-  const wished = [localStorage.getItem(KEPT_AS), ...navigator.languages];
-  const known = wished.map((each) => each?.slice(0, 2).toLowerCase());
+  const wished = [kept.get(KEPT_AS), ...navigator.languages];
+  const known = wished.map((each) => each?.split("-")[0].toLowerCase());
   return known.find((each) => Object.hasOwn(LANGUAGES, each)) ?? "en";
 }
