@@ -5,7 +5,7 @@ import { language } from "./texts.js";
 /** What the API refused, as RFC 9457 says it: `status`, `code`, `title`, `detail`, `errors`. */
 export class Problem extends Error {
   constructor(status, body, retryAfter) {
-    super(body.detail || body.title);
+    super(body.detail ?? body.title ?? `HTTP ${status}`);
     this.status = status;
     this.code = body.code ?? "unknown";
     this.title = body.title;
@@ -36,7 +36,7 @@ export async function call(path, options = {}) {
 /** The same, with the answer's headers: `{ body, tag, headers }`. */
 export async function exchange(path, options = {}) {
   const response = await respond(path, options);
-  const text = await response.text();
+  const text = await response.text().catch(unreachable);
   const isJson = /[/+]json/.test(response.headers.get("Content-Type") ?? "");
   const body = isJson && text ? JSON.parse(text) : text || null;
   return { body, tag: response.headers.get("ETag"), headers: response.headers };
@@ -67,14 +67,18 @@ async function send(path, { method, body, headers, signal, tag, once, cookies = 
   try {
     return await fetch(apiUrl(path), request);
   } catch (error) {
-    throw error.name === "AbortError" ? error : new Unreachable(API_URL, { cause: error });
+    return unreachable(error);
   }
+}
+
+function unreachable(error) {
+  throw error.name === "AbortError" ? error : new Unreachable(API_URL, { cause: error });
 }
 
 const MERGE_PATCH = "application/merge-patch+json";
 
 async function problemOf(response) {
   const seconds = Number.parseInt(response.headers.get("Retry-After"), 10) || null;
-  const body = await response.json().catch(() => ({ title: response.statusText }));
+  const body = await response.json().catch(() => ({})) ?? {};
   return new Problem(response.status, body, seconds);
 }

@@ -9,7 +9,10 @@ const problems = await texts("problems");
 /** The words for an error of a call, in the reader's language where it has some. */
 export function explain(error) {
   if (error instanceof Unreachable) return problems.unreachable;
-  if (!(error instanceof Problem)) throw error;
+  if (!(error instanceof Problem)) {
+    reportError(error); // a fault of this page's own
+    return problems.unknown;
+  }
   const known = problems[error.code];
   return typeof known === "function" ? known(error) : (known ?? error.message);
 }
@@ -30,7 +33,7 @@ export function createForm(update, send) {
     try {
       await send(Object.fromEntries(new FormData(element)), element);
     } catch (error) {
-      refuse(form, error);
+      if (error.name !== "AbortError") refuse(form, error);
     }
     form.isBusy = false;
     update();

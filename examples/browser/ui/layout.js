@@ -1,4 +1,6 @@
 // What stands around every screen: the head with search and account, and the foot.
+import { apiUrl } from "./config.js";
+import { explain } from "./forms.js";
 import { html, nothing } from "./html.js";
 import { icon } from "./parts/icons.js";
 import { go, here } from "./router.js";
@@ -42,10 +44,13 @@ const head = () => html`
 
 const visitorLinks = () => html`
   <nav class="head-account" aria-label=${t.account}>
-    <a href="/login?return_to=${encodeURIComponent(here())}">${t.logIn}</a>
-    <a class="button small" href="/register?return_to=${encodeURIComponent(here())}">${t.register}</a>
+    <a href="/login?return_to=${onward()}">${t.logIn}</a>
+    <a class="button small" href="/register?return_to=${onward()}">${t.register}</a>
   </nav>
 `;
+
+/** From one of the pages on the way to an account, on to where that way is to lead. */
+const onward = () => encodeURIComponent(new URLSearchParams(location.search).get("return_to") ?? here());
 
 const accountMenu = ({ email, full_name: name }) => html`
   <details class="menu head-account" @focusout=${closeWhenLeft} @click=${closeWhenChosen} @keydown=${closeOnEscape}>
@@ -69,8 +74,8 @@ const foot = () => html`
     <div class="wide foot-row">
       <nav aria-label=${t.more}>
         <a href="/newsletter">${t.newsletter}</a>
-        <a href="/v1/feeds/assets.atom">Atom</a>
-        <a href="/docs">API</a>
+        <a href=${apiUrl("/v1/feeds/assets.atom")}>Atom</a>
+        <a href=${apiUrl("/docs")}>API</a>
       </nav>
       <nav aria-label=${t.language}>
         ${Object.entries(LANGUAGES).map(([code, name]) => html`
@@ -88,8 +93,12 @@ function search(event) {
 }
 
 async function leave() {
-  await logOut().catch(() => {});
-  go("/");
+  try {
+    await logOut();
+  } catch (error) {
+    return alert(explain(error)); // the session goes on, and whoever leaves must know
+  }
+  return go("/");
 }
 
 const menuOf = (event) => event.target.closest("details");

@@ -3,6 +3,7 @@ const minutes = (seconds) => (seconds < 90 ? `${seconds} seconds` : `${Math.ceil
 
 export default {
   unreachable: "No answer came. Please check your connection and try again; what you typed is still here.",
+  unknown: "Something went wrong here. Please try again in a moment.",
   invalid_credentials: "The email address or the password is not right.",
   account_suspended: "This account is suspended. Please write to us if you think that is a mistake.",
   rate_limited: ({ retryAfter }) => `That was too often. Please try again in ${minutes(retryAfter ?? 60)}.`,
