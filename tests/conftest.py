@@ -28,6 +28,7 @@ from app.crypto import AccessTokens, Keyring, PasswordHasher, passwords
 from app.db import Database
 from app.main import create_app, make_deployment
 from app.migrate import head_revision, migrate
+from app.routers import browser_app
 from app.services import signing_keys
 from app.settings import Settings
 from tests.folders import folder_for_postgresql
@@ -244,6 +245,17 @@ async def app(
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with Api(app) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+async def plain_client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    """A client of an installation without the browser app, where plain pages stand in for it."""
+    folder = tmp_path_factory.mktemp("plain")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(browser_app, "FOLDER", folder / "absent")
+        app = create_app(settings_for(folder))
     async with Api(app) as client:
         yield client
 

@@ -242,7 +242,7 @@ async def every_kind(app: FastAPI, mailbox: Mailbox) -> dict[str, httpx.Response
             "200": await client.get("/v1/assets"),
             "200 personal": await client.get("/v1/account", headers=bearer(session)),
             "200 file": await client.get(link),
-            "200 page": await client.get("/"),
+            "200 page": await client.get("/docs"),
             "200 HEAD": await client.head("/v1/assets"),
             "200 metrics": await client.get("/metrics"),
             "200 openapi": await client.get("/openapi.json"),

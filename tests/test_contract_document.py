@@ -376,9 +376,9 @@ async def test_documentation_needs_no_other_host(client: httpx.AsyncClient) -> N
 
 @pytest.mark.parametrize("path", ["/", "/verify", "/reset", "/undo", "/assets/a-slug"])
 async def test_pages_of_our_own_load_nothing_from_elsewhere(
-    client: httpx.AsyncClient, path: str
+    plain_client: httpx.AsyncClient, path: str
 ) -> None:
-    page = await client.get(path)
+    page = await plain_client.get(path)
     assert page.status_code == 200
     assert "http" not in page.headers["content-security-policy"]
     assert not re.findall(r'(?:src|href)="(?!/|data:,)[^"]*"', page.text)
@@ -386,11 +386,11 @@ async def test_pages_of_our_own_load_nothing_from_elsewhere(
 
 
 async def test_page_of_an_asset_has_every_text_in_both_languages_and_every_element_it_uses(
-    client: httpx.AsyncClient,
+    plain_client: httpx.AsyncClient,
 ) -> None:
-    page = await client.get("/assets/a-slug")
+    page = await plain_client.get("/assets/a-slug")
     assert "media-src 'self';" in page.headers["content-security-policy"]
-    script = (await client.get("/static/asset.js")).text
+    script = (await plain_client.get("/static/asset.js")).text
     english, french = re.findall(r"^  (?:en|fr): \{$(.*?)^  \},$", script, re.MULTILINE | re.DOTALL)
     names = [set(re.findall(r"[ {,](\w+): [\"\[]", texts)) for texts in (english, french)]
     assert names[0] == names[1] == set(re.findall(r"\btexts\.(\w+)", script))

@@ -370,9 +370,9 @@ def test_masked_address_shows_its_ends_alone(email: str, shown: str) -> None:
 
 @pytest.mark.parametrize("name", ["confirm", "unsubscribe", "preferences"])
 async def test_page_loads_its_own_files_alone_and_sends_nothing_by_itself(
-    client: httpx.AsyncClient, name: str
+    plain_client: httpx.AsyncClient, name: str
 ) -> None:
-    page = await client.get(f"/newsletter/{name}")
+    page = await plain_client.get(f"/newsletter/{name}")
     assert page.status_code == 200
     policy = page.headers["content-security-policy"]
     assert "script-src 'self';" in policy
@@ -380,15 +380,15 @@ async def test_page_loads_its_own_files_alone_and_sends_nothing_by_itself(
     files = re.findall(r'(?:src|href)="(/[^"]*)"', page.text)
     assert files == ["/static/page.css", "/static/newsletter.js"]
     for file in files:
-        assert (await client.get(file)).status_code == 200
+        assert (await plain_client.get(file)).status_code == 200
     assert not re.search(r"\s(on\w+|style)=", page.text)
 
 
 async def test_page_has_every_text_in_both_languages_and_every_element_it_uses(
-    client: httpx.AsyncClient,
+    plain_client: httpx.AsyncClient,
 ) -> None:
-    script = (await client.get("/static/newsletter.js")).text
-    page = (await client.get("/newsletter/preferences")).text
+    script = (await plain_client.get("/static/newsletter.js")).text
+    page = (await plain_client.get("/newsletter/preferences")).text
     english, french = re.findall(r"^  (?:en|fr): \{$(.*?)^  \},$", script, re.MULTILINE | re.DOTALL)
     names = [set(re.findall(r"[ {,](\w+): [\"\[{]", texts)) for texts in (english, french)]
     assert names[0] == names[1]
