@@ -5,14 +5,23 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    async_playwright,
+)
 
 from tests.helpers import PASSWORD
 from tests.programs import PROJECT, eventually, program
@@ -28,6 +37,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+OpenContext = Callable[..., Awaitable[BrowserContext]]
 HOW_TO_INSTALL = (
     "There is no chromium here; on Debian: apt-get install --no-install-recommends chromium"
 )
@@ -103,21 +113,55 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def context(browser: Browser, site: Site) -> AsyncIterator[BrowserContext]:
-    """A browser that has never been here."""
-    async with await browser.new_context(base_url=site.url, locale="en-GB") as context:
-        context.set_default_timeout(PATIENCE)
-        yield context
+def failures() -> Iterator[list[str]]:
+    """What went wrong on any page; a test that expects something takes it out."""
+    found: list[str] = []
+    yield found
+    assert found == []
 
 
 @pytest.fixture
-async def page(context: BrowserContext) -> AsyncIterator[Page]:
-    """A page on which no script may fail."""
-    page = await context.new_page()
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    yield page
-    assert failures == []
+async def open_context(
+    browser: Browser, site: Site, failures: list[str]
+) -> AsyncIterator[OpenContext]:
+    """Open a browser that has never been here; `options` are Playwright's, such as `locale`."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(**options: Any) -> BrowserContext:
+            given = {"base_url": site.url, "locale": "en-GB", **options}
+            context = await stack.enter_async_context(await browser.new_context(**given))
+            context.set_default_timeout(PATIENCE)
+            watch(context, failures)
+            return context
+
+        yield opened
+
+
+@pytest.fixture
+async def context(open_context: OpenContext) -> BrowserContext:
+    return await open_context()
+
+
+@pytest.fixture
+async def page(context: BrowserContext) -> Page:
+    """A page on which no script may fail, and nothing break its security policy."""
+    return await context.new_page()
+
+
+def watch(context: BrowserContext, failures: list[str]) -> None:
+    """Note what fails. That an API refuses, or is away, is no failure of the page."""
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            failures.append(message.text)
+
+    def check(response: Response) -> None:
+        if urlsplit(response.url).path.startswith("/ui/") and response.status >= 400:
+            failures.append(f"{response.status} {response.url}")
+
+    context.on("weberror", lambda error: failures.append(str(error.error)))
+    context.on("console", hear)
+    context.on("response", check)
 
 
 async def log_in(page: Page, address: str, *, password: str = PASSWORD) -> None:
