@@ -31,9 +31,9 @@ class Program:
     def pid(self) -> int:
         return self.process.pid
 
-    def wait_until_it_serves(self) -> str:
-        """The address that it listens on."""
-        deadline = time.monotonic() + 2 * PATIENCE  # it may make a database first
+    def wait_until_it_serves(self, *, within: float = 2 * PATIENCE) -> str:
+        """The address that it listens on; it may make a database first."""
+        deadline = time.monotonic() + within
         while not self.answers():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()

@@ -98,7 +98,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     with program(folder, "serve", "--demo", RATE_LIMITS="off") as server:
-        yield Site(server.wait_until_it_serves(), folder)
+        yield Site(server.wait_until_it_serves(within=180), folder)
 
 
 @pytest.fixture(scope="session")
@@ -128,13 +128,18 @@ async def open_context(
     async with AsyncExitStack() as stack:
 
         async def opened(**options: Any) -> BrowserContext:
-            given = {"base_url": site.url, "locale": "en-GB", **options}
-            context = await stack.enter_async_context(await browser.new_context(**given))
-            context.set_default_timeout(PATIENCE)
-            watch(context, failures)
-            return context
+            context = await new_context(browser, site, **options)
+            context.on("page", lambda page: watch(page, failures))
+            return await stack.enter_async_context(context)
 
         yield opened
+
+
+async def new_context(browser: Browser, site: Site, **options: Any) -> BrowserContext:
+    given = {"base_url": site.url, "locale": "en-GB", **options}
+    context = await browser.new_context(**given)
+    context.set_default_timeout(PATIENCE)
+    return context
 
 
 @pytest.fixture
@@ -148,7 +153,7 @@ async def page(context: BrowserContext) -> Page:
     return await context.new_page()
 
 
-def watch(context: BrowserContext, failures: list[str]) -> None:
+def watch(page: Page, failures: list[str]) -> None:
     """Note what fails. That an API refuses, or is away, is no failure of the page."""
 
     def hear(message: ConsoleMessage) -> None:
@@ -159,9 +164,9 @@ def watch(context: BrowserContext, failures: list[str]) -> None:
         if urlsplit(response.url).path.startswith("/ui/") and response.status >= 400:
             failures.append(f"{response.status} {response.url}")
 
-    context.on("weberror", lambda error: failures.append(str(error.error)))
-    context.on("console", hear)
-    context.on("response", check)
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.on("console", hear)
+    page.on("response", check)
 
 
 async def log_in(page: Page, address: str, *, password: str = PASSWORD) -> None:
