@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 # Tests wait as often as they compute: for servers, files and clocks.
 TESTERS = -n $$($(BIN)/python -c "import os; print(min(12, 2 * (os.cpu_count() or 1)))")
+CHROMIUM := apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full lint format bench lock clean
+.PHONY: help run test test-full screens browser lint format bench lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -19,8 +20,15 @@ run: $(VENV)/.runtime  ## Start everything on http://127.0.0.1:8000: database, A
 test: lint  ## Lint, types, layers and tests (under 4 minutes)
 	$(BIN)/python -m pytest $(TESTERS)
 
-test-full: lint  ## The same with everything slow: kill loops, load, long fuzzing
+test-full: lint browser  ## The same with everything slow: a browser, kill loops, load, long fuzzing
 	$(BIN)/python -m pytest $(TESTERS) -m "slow or not slow"
+
+screens: $(VENV)/.development browser  ## Take the pictures of the documentation anew
+	$(BIN)/python -m pytest -m slow tests/browser/test_screens.py -k picture
+	$(BIN)/python -m tests.browser.chosen_pictures
+
+browser:
+	@command -v chromium >/dev/null || { echo "Chromium is needed: $(CHROMIUM)"; [ "$$(id -u)" = 0 ] && $(CHROMIUM); }
 
 lint: $(VENV)/.development  ## ruff, mypy --strict, import layers
 	$(BIN)/ruff check .

@@ -39,7 +39,8 @@ FLAGS = (
 )
 OpenContext = Callable[..., Awaitable[BrowserContext]]
 HOW_TO_INSTALL = (
-    "There is no chromium here; on Debian: apt-get install --no-install-recommends chromium"
+    "There is no chromium here; on Debian: "
+    "apt-get install --no-install-recommends chromium fonts-dejavu-core"
 )
 
 
