@@ -182,7 +182,9 @@ def test_words_for_an_error_belong_to_a_code(language: str) -> None:
     sources = "".join(path.read_text() for path in [*(PROJECT / "app").rglob("*.py"), *ours])
     known = {*re.findall(r'(?:"|problems\.)([a-z0-9_]+)', sources)}
     known |= {*get_args(core_schema.ErrorType)}
-    assert {*keys(UI / "texts" / language / "problems.js")} <= known
+    codes = keys(UI / "texts" / language / "problems.js")
+    assert {*codes} <= known
+    assert len(codes) == len({*codes})  # the later of two would win, unseen
 
 
 # What others have published

@@ -19,9 +19,10 @@ import pytest
 
 from tests.helpers import PASSWORD
 from tests.programs import PROJECT, Program, program
+from tests.typescript import TYPESCRIPT, install_typescript
 
 CLIENTS = Path(__file__).parent / "clients"
-PYTHON, TYPESCRIPT = CLIENTS / "python", CLIENTS / "typescript"
+PYTHON = CLIENTS / "python"
 EMAIL = "jane@example.org"
 # What this generator has no words for: bodies that are text, and not JSON.
 NOT_GENERATED = {
@@ -122,15 +123,7 @@ def check_found(server: Program, printed: str) -> None:
 @pytest.fixture(scope="module")
 def typescript(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the program, and with the generator and the compiler installed."""
-    if not shutil.which("npm"):
-        pytest.skip("Node is needed; on Debian and Ubuntu: apt-get install nodejs npm")
-    folder = tmp_path_factory.mktemp("typescript")
-    shutil.copytree(TYPESCRIPT, folder, dirs_exist_ok=True)
-    command = ["npm", "ci", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"packages are needed; see why they don't come: cd {TYPESCRIPT} && npm ci")
-    return folder
+    return install_typescript(tmp_path_factory.mktemp("typescript"))
 
 
 @pytest.mark.slow

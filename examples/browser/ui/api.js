@@ -18,7 +18,7 @@ export class Problem extends Error {
 /** Nothing came back: the line is down, or the server is. */
 export class Unreachable extends Error {}
 
-let credentials = { token: async () => null, renewed: async () => null };
+let credentials = { token: async () => null, renewed: async (_old) => null };
 
 /** `session.js` says here how calls are signed; what is public needs no session. */
 export function signWith(source) {

@@ -4,7 +4,7 @@
 import { followScrolling, keepScroll, scrollAsKept } from "./scrolling.js";
 
 let pages = [];
-let show = () => {};
+let show = null;
 let failure = null;
 let leaving = new AbortController();
 let current = null;
