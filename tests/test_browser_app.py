@@ -116,11 +116,21 @@ def test_page_names_files_that_exist() -> None:
     assert styles == set(re.findall(r'href="/ui/styles/([^"]+)"', INDEX))
 
 
-def imports(module: Path) -> Iterator[Path]:
-    text = re.sub(r"^\s*(//|\*|/\*).*$", "", module.read_text(), flags=re.MULTILINE)
-    static = re.findall(r'(?:\bfrom|^import)\s*"([^"]+)"', text, re.MULTILINE)
-    for name in static + re.findall(r'\bimport\("([^"]+)"\)', text):
+def source(module: Path) -> str:
+    """Without comments that fill their lines."""
+    return re.sub(r"^\s*(//|\*|/\*).*$", "", module.read_text(), flags=re.MULTILINE)
+
+
+def static_imports(module: Path) -> Iterator[Path]:
+    for name in re.findall(r'(?:\bfrom|^import|;import)\s*"([^"]+)"', source(module), re.MULTILINE):
         assert name.startswith("."), f"{module}: {name}"
+        yield (module.parent / name).resolve()
+
+
+def imports(module: Path) -> Iterator[Path]:
+    text = source(module)
+    yield from static_imports(module)
+    for name in re.findall(r'\bimport\("([^"]+)"\)', text):
         yield (module.parent / name).resolve()
     for subject in re.findall(r'\btexts\("(\w+)"\)', text):
         yield from (UI / "texts" / language / f"{subject}.js" for language in LANGUAGES)
@@ -144,6 +154,18 @@ def test_every_module_is_imported() -> None:
             reached.add(module)
             waiting += imports(module)
     assert named([each for each in modules() if each not in reached]) == []
+
+
+def test_page_asks_at_once_for_all_that_it_begins_with() -> None:
+    """Else each module is asked for when the one before has come, over every line's delay."""
+    begun, waiting = set(), [UI / "main.js"]
+    while waiting:
+        module = waiting.pop()
+        if module not in begun:
+            begun.add(module)
+            waiting += static_imports(module)
+    preloaded = set(re.findall(r'"modulepreload" href="/([^"]+)"', INDEX))
+    assert preloaded == {*named([*begun])} - {"ui/main.js"}
 
 
 def test_modules_put_no_markup_into_the_page_but_by_templates() -> None:

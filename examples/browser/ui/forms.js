@@ -3,8 +3,7 @@ import { html, nothing } from "./html.js";
 import { Problem, Unreachable } from "./api.js";
 import { texts } from "./texts.js";
 
-const t = await texts("forms");
-const problems = await texts("problems");
+const [t, problems] = await Promise.all([texts("forms"), texts("problems")]);
 
 /** The words for an error of a call, in the reader's language where it has some. */
 export function explain(error) {
