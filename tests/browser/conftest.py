@@ -21,6 +21,7 @@ from playwright.async_api import (
     Page,
     Response,
     async_playwright,
+    expect,
 )
 
 from tests.helpers import PASSWORD
@@ -38,6 +39,7 @@ FLAGS = (
     "--disable-sync",
 )
 OpenContext = Callable[..., Awaitable[BrowserContext]]
+expect.set_options(timeout=PATIENCE)
 HOW_TO_INSTALL = (
     "There is no chromium here; on Debian: "
     "apt-get install --no-install-recommends chromium fonts-dejavu-core"

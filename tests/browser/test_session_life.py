@@ -86,7 +86,7 @@ async def test_session_that_was_ended_elsewhere_leaves_a_visitor(site: Site, pag
     token = site.call("POST", "/v1/auth/login", json=body)["access_token"]
     site.call("DELETE", "/v1/auth/sessions", token)
     await is_logged_in(page)
-    assert await page.evaluate(CALLS, 3) == ["login_required"] * 3
+    assert await page.evaluate(CALLS, 3) == ["invalid_token"] * 3
     await is_visitor(page)
     await expect(page.get_by_role("main").locator("h1")).to_be_visible()
     await page.goto("/account/security")

@@ -36,4 +36,5 @@ export default {
   undo_refused: "This change of address can’t be undone any more.",
   too_many_failed_logins: ({ retryAfter }) => `There were too many wrong tries. Please try again in ${minutes(retryAfter ?? 60)}.`,
   busy: "Very many people want to log in right now. Please try again in a moment.",
+  invalid_token: "Your session has ended. Please log in again.",
 };

@@ -35,4 +35,5 @@ export default {
   undo_refused: "Ce changement d’adresse ne peut plus être annulé.",
   too_many_failed_logins: ({ retryAfter }) => `Il y a eu trop d’essais erronés. Veuillez réessayer dans ${minutes(retryAfter ?? 60)}.`,
   busy: "De très nombreuses personnes se connectent en ce moment. Veuillez réessayer dans un instant.",
+  invalid_token: "Votre session est terminée. Veuillez vous reconnecter.",
 };
