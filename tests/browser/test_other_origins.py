@@ -50,18 +50,18 @@ Hosts = dict[Transport, str]
 
 
 @pytest.fixture(scope="module")
-def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Hosts]]:
+def hosts(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Hosts]]:
     """The API, and two hosts of the app: one on its site (ports don't matter), one on another."""
     folder = tmp_path_factory.mktemp("elsewhere")
     same, foreign = free_ports(2)
     hosts: Hosts = {"cookie": f"http://127.0.0.1:{same}", "bearer": f"http://localhost:{foreign}"}
     settings = {"APP_URL": hosts["cookie"], "CORS_ORIGINS": hosts["bearer"], "RATE_LIMITS": "off"}
-    with program(folder, "serve", "--demo", **settings) as server, ExitStack() as stack:
+    with program(site.folder, "serve", "--no-worker", **settings) as server, ExitStack() as stack:
         api = server.wait_until_it_serves(within=180)
         for transport, port in (("cookie", same), ("bearer", foreign)):
             copy = edited_copy(folder / transport, api, with_bearer=transport == "bearer")
             stack.enter_context(static_host(copy, port))
-        yield Site(api, folder), hosts
+        yield Site(api, site.folder), hosts
 
 
 def edited_copy(folder: Path, api: str, *, with_bearer: bool) -> Path:
