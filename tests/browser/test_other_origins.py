@@ -117,6 +117,7 @@ async def test_app_works_from_another_origin(
     assert asked.count(f"{api.url}/v1/auth/refresh") == 1
 
     await page.goto(CARD)
+    await expect(page.locator("video")).to_be_visible()
     assert await page.evaluate(LOADED) == [True, True, True, True, api.url]
     async with page.expect_download() as waiting:
         await page.get_by_role("button", name="Download").first.click()
