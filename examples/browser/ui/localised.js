@@ -19,5 +19,11 @@ export function read(document, wanted = bestLanguage(document)) {
       : { text: document[name], lang: document.language };
 }
 
+/** As those who read it call it: English, Français. */
+export function ownName(tag) {
+  const name = new Intl.DisplayNames(tag, { type: "language" }).of(tag);
+  return name.charAt(0).toLocaleUpperCase(tag) + name.slice(1);
+}
+
 /** Is this what the reader would choose, among captions in several languages? */
 export const isReaders = (tag) => primary(tag) === readers;

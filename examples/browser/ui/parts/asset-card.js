@@ -35,8 +35,8 @@ function card(asset, { isFirst, more = nothing }) {
       <div class="card-text">
         <h3><a href="/assets/${asset.slug}" lang=${title.lang}>${title.text}</a></h3>
         <p class="card-about">${about(asset)}</p>
-        ${more}
       </div>
+      ${more}
     </li>
   `;
 }

@@ -32,8 +32,10 @@ export function files(asset, downloads) {
 const invitation = () => html`
   <div class="invitation">
     <p>${t.downloadsAreFree}</p>
-    <a class="button" href="/login?return_to=${encodeURIComponent(here())}">${t.logInToDownload}</a>
-    <a href="/register?return_to=${encodeURIComponent(here())}">${t.createAccount}</a>
+    <div class="actions">
+      <a class="button" href="/login?return_to=${encodeURIComponent(here())}">${t.logInToDownload}</a>
+      <a href="/register?return_to=${encodeURIComponent(here())}">${t.createAccount}</a>
+    </div>
   </div>
 `;
 

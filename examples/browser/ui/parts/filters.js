@@ -1,5 +1,5 @@
 // The filters of a search, with how much each would leave. Each change is a new address.
-import { html, live, nothing } from "../html.js";
+import { html, live, nothing, repeat } from "../html.js";
 import { count, countryName, day, languageName } from "../format.js";
 import { FACETS, filtersOf, replaced, toggled } from "../search-query.js";
 import { texts } from "../texts.js";
@@ -63,19 +63,21 @@ const withoutValue = (query, name, value) => (FACETS.includes(name) ? toggled(qu
 function facet(name, query, counted, titleOf, change) {
   const values = withChosen(query.getAll(name), counted);
   if (values.length === 0) return nothing;
-  const row = (each) => option(name, each, query, titleOf, change);
+  const rows = (some) => repeat(some, ({ value }) => value, (each) => option(name, each, query, titleOf, change));
   const [first, rest] = [values.slice(0, SHOWN_AT_FIRST), values.slice(SHOWN_AT_FIRST)];
   return details(name, t.facets[name], OPEN_AT_FIRST.includes(name) || query.has(name), html`
-    ${first.map(row)}
-    ${rest.length ? html`<details class="rest"><summary>${t.moreValues(rest.length)}</summary>${rest.map(row)}</details>` : nothing}
+    ${rows(first)}
+    ${rest.length ? html`
+      <details class="rest" ?open=${rest.some(({ value }) => query.has(name, value))}>
+        <summary>${t.moreValues(rest.length)}</summary>${rows(rest)}
+      </details>` : nothing}
   `);
 }
 
-/** Those that are chosen come first, also if nothing is left of them. */
+/** What is chosen is there also if nothing is left of it. */
 function withChosen(chosen, counted) {
-  const countOf = new Map(counted.map(({ value, count: number }) => [value, number]));
-  const others = counted.filter(({ value }) => !chosen.includes(value));
-  return [...chosen.map((value) => ({ value, count: countOf.get(value) ?? 0 })), ...others];
+  const gone = chosen.filter((wanted) => !counted.some(({ value }) => value === wanted));
+  return [...gone.map((value) => ({ value, count: 0 })), ...counted];
 }
 
 const option = (name, { value, count: number }, query, titleOf, change) => html`

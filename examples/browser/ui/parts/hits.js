@@ -21,12 +21,23 @@ const languageOf = ({ field, language }, asset) => language ?? /^translations\.(
 export function hits(asset) {
   const found = asset.matches ?? [];
   const passage = found.find(({ field, start_ms: start }) => start === undefined && !SHOWN.test(field));
-  const moments = found.filter(({ start_ms: start }) => typeof start === "number").slice(0, MOST_TIMES);
+  const moments = momentsOf(found).slice(0, MOST_TIMES);
+  if (!passage && !moments.length) return nothing;
   return html`
-    ${passage ? html`<p class="hit" lang=${languageOf(passage, asset)}>${marked(passage.snippet)}</p>` : nothing}
-    ${moments.length ? html`<ul class="moments">${moments.map((each) => moment(each, asset))}</ul>` : nothing}
+    <div class="hits">${passage ? html`<p class="hit">${label(passage)}<span lang=${languageOf(passage, asset)}>${marked(passage.snippet)}</span></p>` : nothing}
+    ${moments.length ? html`<ul class="moments">${moments.map((each) => moment(each, asset))}</ul>` : nothing}</div>
   `;
 }
+
+/** Shotlist, captions and translations may all say the same at the same time. */
+function momentsOf(found) {
+  const timed = found.filter(({ start_ms: start }) => typeof start === "number");
+  const second = ({ start_ms: start }) => Math.floor(start / 1000);
+  return timed.filter((each, index) => timed.findIndex((other) => second(other) === second(each)) === index);
+}
+
+/** A name or a keyword says nothing without its kind. */
+const label = ({ field }) => (t.fields[field] ? html`<span class="hit-field">${t.fields[field]}</span> ` : nothing);
 
 const moment = (hit, asset) => html`
   <li>

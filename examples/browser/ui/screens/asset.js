@@ -1,8 +1,8 @@
 import { call, Problem } from "../api.js";
 import { onDownloads } from "../downloads.js";
-import { day, duration, languageName } from "../format.js";
+import { day, duration } from "../format.js";
 import { html, nothing } from "../html.js";
-import { bestLanguage, languagesOf, read } from "../localised.js";
+import { bestLanguage, languagesOf, ownName, read } from "../localised.js";
 import { assetGrid, place } from "../parts/asset-card.js";
 import { facts, formats } from "../parts/asset-facts.js";
 import { downloadsOf, files } from "../parts/download.js";
@@ -87,7 +87,7 @@ const languageSwitch = (asset, language, choose) => {
   if (all.length < 2) return nothing;
   return html`
     <div class="languages" role="group" aria-label=${t.textIn}>
-      ${all.map((each) => html`<button class="plain" aria-pressed=${each === language} @click=${() => choose(each)}>${languageName(each)}</button>`)}
+      ${all.map((each) => html`<button class="plain" lang=${each} aria-pressed=${each === language} @click=${() => choose(each)}>${ownName(each)}</button>`)}
     </div>
   `;
 };

@@ -11,7 +11,7 @@ export default async function home({ signal }) {
   const get = (path) => call(path, { signed: false, signal });
   const [newest, stories, collections] = await Promise.all([
     get(`/v1/assets?type=video&type=image&type=audio&limit=8&fields=${CARD_FIELDS}`),
-    get(`/v1/assets?type=story&limit=3&fields=${CARD_FIELDS}`),
+    get(`/v1/assets?type=story&limit=4&fields=${CARD_FIELDS}`),
     get("/v1/collections?limit=4"),
   ]);
 

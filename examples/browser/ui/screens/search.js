@@ -39,6 +39,7 @@ export default async function search({ query: asked, signal, update }) {
 
   /** A filter changes what is below it, and leaves the focus and the scrolling where they are. */
   async function change(query) {
+    const focused = document.activeElement;
     history.pushState(null, "", addressOf(query));
     Object.assign(state, { query, isBusy: true });
     update();
@@ -49,6 +50,7 @@ export default async function search({ query: asked, signal, update }) {
     }
     state.isBusy = false;
     update();
+    if (document.activeElement === document.body) focused.focus(); // values with new counts change places
     say(state.error ?? totalOf(state.found.total));
   }
 

@@ -24,19 +24,19 @@ export default {
 
   catalogue: "Catalogue",
   found: (words) => `Results for “${words}”`,
-  results: (number, shown) => plural(number, "1 result", `${shown} results`),
+  results: (number, shown) => (number === 0 ? "No results" : plural(number, "1 result", `${shown} results`)),
   moreThan: (shown) => `More than ${shown} results`,
   noAnswer: "No results",
   nothingFound: "Nothing in the catalogue fits.",
   searchHelp: [
     "Fewer or more general words find more; each word must occur.",
-    "“In quotation marks”, words stand next to each other.",
+    'In straight quotation marks, words stand next to each other: "calm sea".',
     "A minus leaves something out: ship -harbour.",
     "An or between words takes either: ferry or ship.",
   ],
   searchCatalogue: "Search the catalogue",
   words: "Words to search for",
-  wordsHint: "Words, “a phrase”, -not this",
+  wordsHint: 'Words, "a phrase", -not this',
   order: "Order",
   orders: {
     relevance: "Best match",
@@ -70,6 +70,14 @@ export default {
   heights: { 720: "HD (720 lines or more)", 1080: "Full HD (1080 or more)", 2160: "4K (2160 or more)" },
   lines: (height) => `${height} lines or more`,
   withCaptions: "With captions",
+  fields: {
+    keywords: "Keyword:",
+    people: "Person:",
+    organisations: "Organisation:",
+    collections: "Part of:",
+    location: "Place:",
+    alternative_ids: "Reference:",
+  },
   playFrom: (time) => `Play from ${time}`,
   showMore: "Show more",
 

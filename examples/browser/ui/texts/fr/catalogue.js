@@ -24,19 +24,19 @@ export default {
 
   catalogue: "Catalogue",
   found: (words) => `Résultats pour « ${words} »`,
-  results: (number, shown) => plural(number, `${shown} résultat`, `${shown} résultats`),
+  results: (number, shown) => (number === 0 ? "Aucun résultat" : plural(number, "1 résultat", `${shown} résultats`)),
   moreThan: (shown) => `Plus de ${shown} résultats`,
   noAnswer: "Aucun résultat",
   nothingFound: "Rien dans le catalogue ne correspond.",
   searchHelp: [
     "Des mots moins nombreux ou plus généraux trouvent davantage ; chaque mot doit apparaître.",
-    "« Entre guillemets droits », les mots se suivent : \"mer calme\".",
+    'Entre guillemets droits, les mots se suivent : "mer calme".',
     "Un signe moins exclut un mot : navire -port.",
     "Un « or » entre deux mots accepte l’un ou l’autre : ferry or navire.",
   ],
   searchCatalogue: "Rechercher dans le catalogue",
   words: "Mots à rechercher",
-  wordsHint: "Mots, \"une expression\", -sauf ceci",
+  wordsHint: 'Mots, "une expression", -sauf ceci',
   order: "Ordre",
   orders: {
     relevance: "Pertinence",
@@ -70,6 +70,14 @@ export default {
   heights: { 720: "HD (720 lignes ou plus)", 1080: "Full HD (1080 ou plus)", 2160: "4K (2160 ou plus)" },
   lines: (height) => `${height} lignes ou plus`,
   withCaptions: "Avec sous-titres",
+  fields: {
+    keywords: "Mot-clé :",
+    people: "Personne :",
+    organisations: "Organisation :",
+    collections: "Fait partie de :",
+    location: "Lieu :",
+    alternative_ids: "Référence :",
+  },
   playFrom: (time) => `Lire à partir de ${time}`,
   showMore: "Afficher plus",
 

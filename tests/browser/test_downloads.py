@@ -1,0 +1,151 @@
+"""Downloads of a real browser: into a file that goes on after a cut, or by the browser itself."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import CDPSession, Page, Request, expect
+
+from tests.browser.conftest import Site, log_in
+from tests.helpers import PASSWORD
+
+pytestmark = pytest.mark.slow
+
+EMAIL = "downloads@example.org"
+CARD = "/assets/line-up-card-1080p50"
+NAME = "1080p50"
+# A dialog that tests can't see is replaced; all else is as it is, down to the disk.
+CHOOSES_A_FILE = """
+    window.showSaveFilePicker = async ({ suggestedName }) => {
+      const folder = await navigator.storage.getDirectory();
+      return folder.getFileHandle(suggestedName, { create: true });
+    };
+"""
+CHOOSES_NONE = "delete window.showSaveFilePicker;"
+WHAT_WAS_SAVED = """async (name) => {
+  const folder = await navigator.storage.getDirectory();
+  const file = await (await folder.getFileHandle(name)).getFile();
+  const digest = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}"""
+SLOW = 20_000  # bytes per second: twenty seconds for the file
+
+
+@pytest.fixture(scope="module", autouse=True)
+def account(site: Site) -> None:
+    site.sign_up(EMAIL)
+
+
+@pytest.fixture
+async def line(page: Page) -> AsyncIterator[CDPSession]:
+    """The line of the page, which can be slow or cut."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("Network.enable")
+    yield session
+    await session.detach()
+
+
+async def set_line(session: CDPSession, *, is_cut: bool = False, speed: int = -1) -> None:
+    conditions = {"offline": is_cut, "latency": 0, "downloadThroughput": speed}
+    conditions["uploadThroughput"] = -1
+    await session.send("Network.emulateNetworkConditions", conditions)
+
+
+async def open_card(page: Page, files: str) -> None:
+    await page.add_init_script(files)
+    await log_in(page, EMAIL)
+    await page.goto(CARD)
+
+
+async def begin_slowly(page: Page, line: CDPSession) -> None:
+    """As far as some bytes have arrived and many have not."""
+    await open_card(page, CHOOSES_A_FILE)
+    await set_line(line, speed=SLOW)
+    await page.get_by_role("button", name=f"Download: {NAME}").click()
+    await page.wait_for_function("() => document.querySelector('progress')?.value > 0")
+
+
+def expected_hash(site: Site) -> str:
+    (rendition,) = site.call("GET", f"/v1{CARD}")["renditions"]
+    sha256: str = rendition["sha256"]
+    return sha256
+
+
+async def test_download_outlives_a_cut_line_and_is_the_file_that_was_promised(
+    page: Page, line: CDPSession, site: Site
+) -> None:
+    asked: list[Request] = []
+    page.on("request", lambda each: asked.append(each) if "/v1/files/" in each.url else None)
+    await begin_slowly(page, line)
+    await set_line(line, is_cut=True)
+    await expect(page.get_by_text("The connection was interrupted.")).to_be_visible()
+    await set_line(line)
+    await expect(page.get_by_text("Downloaded and checked.")).to_be_visible()
+    first, *later = [await each.all_headers() for each in asked]
+    assert "range" not in first
+    assert later[-1]["range"] not in ("bytes=0-", None)
+    assert later[-1]["if-range"] == f'"{expected_hash(site)}"'
+    saved = await page.evaluate(WHAT_WAS_SAVED, "line-up-card-1080p50.mp4")
+    assert saved == expected_hash(site)
+
+
+async def test_paused_download_goes_on_after_a_reload(
+    page: Page, line: CDPSession, site: Site
+) -> None:
+    await begin_slowly(page, line)
+    await page.get_by_role("button", name=f"Pause: {NAME}").click()
+    await expect(page.get_by_text("Paused", exact=True)).to_be_visible()
+    await set_line(line)
+    await page.reload()
+    go_on = page.get_by_role("button", name="Continue (")
+    await expect(go_on).not_to_have_text("Continue (0%)")
+    await go_on.click()
+    await expect(page.get_by_text("Downloaded and checked.")).to_be_visible()
+    saved = await page.evaluate(WHAT_WAS_SAVED, "line-up-card-1080p50.mp4")
+    assert saved == expected_hash(site)
+
+
+async def test_cancelled_download_leaves_nothing(page: Page, line: CDPSession) -> None:
+    await begin_slowly(page, line)
+    await page.get_by_role("button", name=f"Cancel: {NAME}").click()
+    await expect(page.get_by_role("button", name=f"Download: {NAME}")).to_be_focused()
+    names = """async () => {
+      const folder = await navigator.storage.getDirectory();
+      return Array.fromAsync(folder.keys());
+    }"""
+    assert await page.evaluate(names) == []
+    await set_line(line)
+    await page.reload()
+    await expect(page.get_by_role("button", name=f"Download: {NAME}")).to_be_visible()
+
+
+async def test_other_browsers_download_by_themselves(page: Page, site: Site, tmp_path: Path) -> None:
+    await open_card(page, CHOOSES_NONE)
+    async with page.expect_download() as started:
+        await page.get_by_role("button", name=f"Download: {NAME}").click()
+    download = await started.value
+    assert download.suggested_filename == "line-up-card-1080p50.mp4"
+    await download.save_as(tmp_path / "card.mp4")
+    found = hashlib.sha256((tmp_path / "card.mp4").read_bytes()).hexdigest()
+    assert found == expected_hash(site)
+    await page.goto("/account/downloads")
+    past = page.get_by_role("listitem").filter(has_text=NAME).first
+    await expect(past.get_by_role("link")).to_have_attribute("href", CARD)
+
+
+async def test_visitors_are_led_to_log_in_and_back(page: Page) -> None:
+    await page.goto(f"{CARD}?t=2")
+    await page.get_by_role("link", name="Log in to download").click()
+    await page.get_by_label("Email address").fill(EMAIL)
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name=f"Download: {NAME}")).to_be_visible()
+    await expect(page).to_have_url(f"{CARD}?t=2")
+
+
+async def test_account_that_has_downloaded_nothing_is_told_so(page: Page, site: Site) -> None:
+    site.sign_up("no-downloads@example.org")
+    await log_in(page, "no-downloads@example.org")
+    await page.goto("/account/downloads")
+    await expect(page.get_by_text("What you download is listed here")).to_be_visible()
