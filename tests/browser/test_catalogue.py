@@ -139,10 +139,14 @@ async def test_what_may_not_be_done_with_an_asset_stands_before_its_files(
 ) -> None:
     name = f"W{'x' * 80} {'A harbour at dawn, seen from the quay, ' * 4}".strip()
     limits = [{"kind": "geo", "rule": "deny", "values": ["FR", "BE"], "note": "Pool material"}]
-    asset = publish(site, editor, type="video", title=name, restrictions=limits, slug=f"x{uuid4().hex}x")
+    asset = publish(
+        site, editor, type="video", title=name, restrictions=limits, slug=f"x{uuid4().hex}x"
+    )
     await page.set_viewport_size({"width": 320, "height": 640})
     await page.goto(f"/assets/{asset['slug']}")
-    await expect(page.get_by_text("Not for use in: France, Belgium · Pool material")).to_be_visible()
+    await expect(
+        page.get_by_text("Not for use in: France, Belgium · Pool material")
+    ).to_be_visible()
     await expect(page.get_by_text("There is no preview yet.")).to_be_visible()
     width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert await page.evaluate(width) <= 0

@@ -1,13 +1,15 @@
 """Downloads of a real browser: into a file that goes on after a cut, or by the browser itself."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import CDPSession, Page, Request, expect
+from playwright.async_api import Browser, Page, ProxySettings, Request, expect
 
-from tests.browser.conftest import Site, log_in
+from tests.browser.conftest import PATIENCE, Site, log_in
+from tests.browser.lines import Line
 from tests.helpers import PASSWORD
 
 pytestmark = pytest.mark.slow
@@ -38,18 +40,21 @@ def account(site: Site) -> None:
 
 
 @pytest.fixture
-async def line(page: Page) -> AsyncIterator[CDPSession]:
-    """The line of the page, which can be slow or cut."""
-    session = await page.context.new_cdp_session(page)
-    await session.send("Network.enable")
-    yield session
-    await session.detach()
+async def line() -> AsyncIterator[tuple[Line, int]]:
+    """A line, and the port that it begins at."""
+    line = Line()
+    async with await asyncio.start_server(line.join, "127.0.0.1", 0) as server:
+        yield line, server.sockets[0].getsockname()[1]
+        line.cut()
 
 
-async def set_line(session: CDPSession, *, is_cut: bool = False, speed: int = -1) -> None:
-    conditions = {"offline": is_cut, "latency": 0, "downloadThroughput": speed}
-    conditions["uploadThroughput"] = -1
-    await session.send("Network.emulateNetworkConditions", conditions)
+@pytest.fixture
+async def far_page(browser: Browser, site: Site, line: tuple[Line, int]) -> AsyncIterator[Page]:
+    """A page at the other end of the line."""
+    proxy: ProxySettings = {"server": f"socks5://127.0.0.1:{line[1]}", "bypass": "<-loopback>"}
+    async with await browser.new_context(base_url=site.url, locale="en-GB", proxy=proxy) as context:
+        context.set_default_timeout(PATIENCE)
+        yield await context.new_page()
 
 
 async def open_card(page: Page, files: str) -> None:
@@ -58,10 +63,10 @@ async def open_card(page: Page, files: str) -> None:
     await page.goto(CARD)
 
 
-async def begin_slowly(page: Page, line: CDPSession) -> None:
+async def begin_slowly(page: Page, line: Line) -> None:
     """As far as some bytes have arrived and many have not."""
     await open_card(page, CHOOSES_A_FILE)
-    await set_line(line, speed=SLOW)
+    line.bytes_per_second = SLOW
     await page.get_by_role("button", name=f"Download: {NAME}").click()
     await page.wait_for_function("() => document.querySelector('progress')?.value > 0")
 
@@ -73,15 +78,16 @@ def expected_hash(site: Site) -> str:
 
 
 async def test_download_outlives_a_cut_line_and_is_the_file_that_was_promised(
-    page: Page, line: CDPSession, site: Site
+    far_page: Page, line: tuple[Line, int], site: Site
 ) -> None:
+    page, (wire, _) = far_page, line
     asked: list[Request] = []
     page.on("request", lambda each: asked.append(each) if "/v1/files/" in each.url else None)
-    await begin_slowly(page, line)
-    await set_line(line, is_cut=True)
+    await begin_slowly(page, wire)
+    wire.cut()
     await expect(page.get_by_text("The connection was interrupted.")).to_be_visible()
-    await set_line(line)
-    await expect(page.get_by_text("Downloaded and checked.")).to_be_visible()
+    wire.mend()
+    await expect(page.get_by_text("Downloaded and checked.")).to_be_visible(timeout=PATIENCE)
     first, *later = [await each.all_headers() for each in asked]
     assert "range" not in first
     assert later[-1]["range"] not in ("bytes=0-", None)
@@ -91,12 +97,13 @@ async def test_download_outlives_a_cut_line_and_is_the_file_that_was_promised(
 
 
 async def test_paused_download_goes_on_after_a_reload(
-    page: Page, line: CDPSession, site: Site
+    far_page: Page, line: tuple[Line, int], site: Site
 ) -> None:
-    await begin_slowly(page, line)
+    page, (wire, _) = far_page, line
+    await begin_slowly(page, wire)
     await page.get_by_role("button", name=f"Pause: {NAME}").click()
     await expect(page.get_by_text("Paused", exact=True)).to_be_visible()
-    await set_line(line)
+    wire.mend()
     await page.reload()
     go_on = page.get_by_role("button", name="Continue (")
     await expect(go_on).not_to_have_text("Continue (0%)")
@@ -106,8 +113,9 @@ async def test_paused_download_goes_on_after_a_reload(
     assert saved == expected_hash(site)
 
 
-async def test_cancelled_download_leaves_nothing(page: Page, line: CDPSession) -> None:
-    await begin_slowly(page, line)
+async def test_cancelled_download_leaves_nothing(far_page: Page, line: tuple[Line, int]) -> None:
+    page, (wire, _) = far_page, line
+    await begin_slowly(page, wire)
     await page.get_by_role("button", name=f"Cancel: {NAME}").click()
     await expect(page.get_by_role("button", name=f"Download: {NAME}")).to_be_focused()
     names = """async () => {
@@ -115,12 +123,14 @@ async def test_cancelled_download_leaves_nothing(page: Page, line: CDPSession) -
       return Array.fromAsync(folder.keys());
     }"""
     assert await page.evaluate(names) == []
-    await set_line(line)
+    wire.mend()
     await page.reload()
     await expect(page.get_by_role("button", name=f"Download: {NAME}")).to_be_visible()
 
 
-async def test_other_browsers_download_by_themselves(page: Page, site: Site, tmp_path: Path) -> None:
+async def test_other_browsers_download_by_themselves(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
     await open_card(page, CHOOSES_NONE)
     async with page.expect_download() as started:
         await page.get_by_role("button", name=f"Download: {NAME}").click()

@@ -107,6 +107,7 @@ async function fetchSome(download, signal) {
   download.since = { time: performance.now(), received: download.received };
   tell(download, "running");
   await transfer(download, { signal, told: () => tellNowAndThen(download), saved: () => remember(download) });
+  if (download.received < download.size) throw new Error("The answer ended early");
 }
 
 /** Is it an error that passes by itself? The next try asks for another address. */
