@@ -1,9 +1,8 @@
-// An asset in a list: a card of a grid, or a row of search results.
+// An asset in a list.
 import { html, nothing, repeat } from "../html.js";
 import { countryName, day } from "../format.js";
 import { read } from "../localised.js";
 import { texts } from "../texts.js";
-import { hits } from "./hits.js";
 import { poster } from "./poster.js";
 
 const t = await texts("catalogue");
@@ -20,14 +19,8 @@ export const assetGrid = (assets, { isTop = false } = {}) => html`
   </ul>
 `;
 
-/** Of rows that say where the search has found something. */
-export const resultList = (assets) => html`
-  <ul class="results">
-    ${repeat(assets, ({ id }) => id, (asset, index) => card(asset, { isFirst: index === 0, more: hits(asset) }))}
-  </ul>
-`;
-
-function card(asset, { isFirst, more = nothing }) {
+/** `more` stands below. */
+export function card(asset, { isFirst, more = nothing }) {
   const title = read(asset)("title");
   return html`
     <li class="card" data-item>

@@ -6,7 +6,7 @@ import { duration } from "../format.js";
 import { typeIcon } from "./type-icons.js";
 
 const SIZES = "(min-width: 75rem) 17rem, (min-width: 60rem) 22vw, (min-width: 40rem) 30vw, 9rem";
-const nearing = new IntersectionObserver(fetchThose, { rootMargin: "120px" });
+const nearing = new IntersectionObserver(fetchThose, { rootMargin: "40px" });
 
 /** `isFirst` is at once on the screen; only one of a page should be. */
 export const poster = (asset, { isFirst = false } = {}) => html`

@@ -1,8 +1,9 @@
-// Where in an asset a search has found something. The API marks the words with `<mark>`, its only
+// Search results, which say where in an asset something was found. The API marks the words with `<mark>`, its only
 // element; it is put together anew here, so that nothing but text gets into the page.
-import { html, nothing } from "../html.js";
+import { html, nothing, repeat } from "../html.js";
 import { duration } from "../format.js";
 import { texts } from "../texts.js";
+import { card } from "./asset-card.js";
 
 const t = await texts("catalogue");
 const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#x27;": "'" };
@@ -12,13 +13,19 @@ const MOST_TIMES = 3;
 
 const plain = (text) => text.replaceAll(/&(?:amp|lt|gt|quot|#x27);/g, (entity) => ENTITIES[entity]);
 
-export const marked = (snippet) =>
+const marked = (snippet) =>
   snippet.split(/<mark>(.*?)<\/mark>/s).map((piece, index) => (index % 2 ? html`<mark>${plain(piece)}</mark>` : plain(piece)));
 
 const languageOf = ({ field, language }, asset) => language ?? /^translations\.([^.]+)/.exec(field)?.[1] ?? asset.language;
 
+export const resultList = (assets) => html`
+  <ul class="results">
+    ${repeat(assets, ({ id }) => id, (asset, index) => card(asset, { isFirst: index === 0, more: hits(asset) }))}
+  </ul>
+`;
+
 /** One passage of text, and the moments at which it is seen or heard. */
-export function hits(asset) {
+function hits(asset) {
   const found = asset.matches ?? [];
   const passage = found.find(({ field, start_ms: start }) => start === undefined && !SHOWN.test(field));
   const moments = momentsOf(found).slice(0, MOST_TIMES);
