@@ -37,7 +37,15 @@ export async function downloadOf(asset, { name, filename, size_bytes: size, sha2
   return download;
 }
 
-const BLANK = { state: "idle", received: 0, handle: null, etag: null, url: null, error: null, isChecked: false };
+const BLANK = {
+  state: "idle",
+  received: 0,
+  handle: null,
+  etag: null,
+  url: null,
+  error: null,
+  isChecked: false,
+};
 
 /** From the beginning: the reader is asked where to. */
 export async function start(download) {
@@ -92,12 +100,15 @@ async function fetchAll(download, signal) {
   let wait = 1;
   while (download.received < download.size) {
     const before = download.received;
-    const isCut = await fetchSome(download, signal).then(() => false, (error) => passing(error, download, signal));
-    if (download.received > before) wait = 1;
-    if (!isCut) continue;
-    tell(download, "waiting");
-    await lineOr(wait, signal);
-    wait = Math.min(2 * wait, LONGEST_WAIT);
+    try {
+      await fetchSome(download, signal);
+    } catch (error) {
+      throwIfLasting(error, signal);
+      if (download.received > before) wait = 1;
+      tell(Object.assign(download, { url: null }), "waiting"); // the next try asks for another address
+      await lineOr(wait, signal);
+      wait = Math.min(2 * wait, LONGEST_WAIT);
+    }
   }
   await check(download);
 }
@@ -106,18 +117,17 @@ async function fetchSome(download, signal) {
   download.url ??= (await call(download.path, { method: "POST", signal })).url;
   download.since = { time: performance.now(), received: download.received };
   tell(download, "running");
-  await transfer(download, { signal, told: () => tellNowAndThen(download), saved: () => remember(download) });
+  const told = () => tellNowAndThen(download);
+  await transfer(download, { signal, told, saved: () => remember(download) });
   if (download.received < download.size) throw new Error("The answer ended early");
 }
 
-/** Is it an error that passes by itself? The next try asks for another address. */
-function passing(error, download, signal) {
+/** A cut line passes by itself, and so does a busy server. A full disk does not, nor a refusal. */
+function throwIfLasting(error, signal) {
   signal.throwIfAborted();
-  download.url = null;
-  const isOurs = error instanceof DOMException && error.name !== "AbortError";
-  const isFinal = isOurs || (error instanceof Problem && !PASSING.includes(error.status));
-  if (isFinal) throw error;
-  return true;
+  const isOfTheDisk = error instanceof DOMException && error.name !== "AbortError";
+  const isRefusal = error instanceof Problem && !PASSING.includes(error.status);
+  if (isOfTheDisk || isRefusal) throw error;
 }
 
 /** Until so many seconds have passed, or the line is back. */
@@ -138,7 +148,8 @@ async function check(download) {
     tell(download, "checking");
     const file = await download.handle.getFile();
     const digest = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());
-    const found = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    const bytes = [...new Uint8Array(digest)];
+    const found = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
     if (found !== download.sha256) throw new Damaged();
     download.isChecked = true;
   }
@@ -171,5 +182,6 @@ function tell(download, state) {
 
 // Leaving the page stops them; who stays on it may read elsewhere.
 addEventListener("beforeunload", (event) => {
-  if ([...downloads.values()].some(({ state }) => ["running", "waiting"].includes(state))) event.preventDefault();
+  const isRunning = ({ state }) => ["running", "waiting"].includes(state);
+  if ([...downloads.values()].some(isRunning)) event.preventDefault();
 });

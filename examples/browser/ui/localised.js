@@ -4,7 +4,9 @@ import { language as readers } from "./texts.js";
 const primary = (tag) => tag.split("-")[0].toLowerCase();
 
 /** All languages that it can be read in, its own first. */
-export const languagesOf = (document) => [...new Set([document.language, ...Object.keys(document.translations ?? {})])];
+export const languagesOf = ({ language, translations = {} }) => [
+  ...new Set([language, ...Object.keys(translations)]),
+];
 
 /** The reader's if it has that, else its own. */
 export const bestLanguage = (document) =>

@@ -50,7 +50,7 @@ export async function find(query, { limit, signal }) {
   return { ...page, facets: Object.assign({}, page.facets, ...alone) };
 }
 
-export const findMore = (query, { limit, cursor, signal }) => ask(query, { limit, cursor, fields: CARD_FIELDS }, signal);
+export const findMore = (query, { signal, ...page }) => ask(query, { ...page, fields: CARD_FIELDS }, signal);
 
 /** Values of a facet are alternatives, so those not chosen are counted as if none were. */
 async function alternatives(query, name, signal) {

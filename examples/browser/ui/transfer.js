@@ -15,7 +15,8 @@ export class AddressRefused extends Error {}
 export async function transfer(file, { signal, told, saved }) {
   const line = watched(signal);
   try {
-    const response = await fetch(file.url, { headers: wanted(file), signal: line.signal, credentials: "omit" });
+    const request = { headers: wanted(file), signal: line.signal, credentials: "omit" };
+    const response = await fetch(file.url, request);
     if (!response.ok) throw new AddressRefused(response.status);
     if (response.status !== 206) file.received = 0; // another file than was begun, so all of it
     file.etag = response.headers.get("ETag") ?? file.etag;

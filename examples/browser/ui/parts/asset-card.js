@@ -8,9 +8,11 @@ import { poster } from "./poster.js";
 const t = await texts("catalogue");
 
 /** What a list has to ask for (`fields`). */
-export const CARD_FIELDS = "slug,type,language,title,summary,duration_ms,poster,location,published_at,translations";
+export const CARD_FIELDS =
+  "slug,type,language,title,summary,duration_ms,poster,location,published_at,translations";
 
-export const place = ({ city, name, country } = {}) => [city ?? name, country && countryName(country)].filter(Boolean).join(", ");
+export const place = ({ city, name, country }) =>
+  [city ?? name, country && countryName(country)].filter(Boolean).join(", ");
 
 /** Of cards; `isTop` if the first of them is on the screen at once. */
 export const assetGrid = (assets, { isTop = false } = {}) => html`
@@ -57,7 +59,10 @@ export function collectionCard(collection) {
   const title = read(collection)("title");
   return html`
     <li class="story card" data-item>
-      <p class="card-about"><span class="card-type">${t.kinds[collection.kind]}</span> <span>${t.assets(collection.asset_count)}</span></p>
+      <p class="card-about">
+        <span class="card-type">${t.kinds[collection.kind]}</span>
+        <span>${t.assets(collection.asset_count)}</span>
+      </p>
       <h3><a href="/collections/${collection.slug}" lang=${title.lang}>${title.text}</a></h3>
     </li>
   `;

@@ -19,7 +19,8 @@ export async function downloadsOf(asset) {
 }
 
 export function files(asset, downloads) {
-  if (asset.renditions.length === 0) return asset.type === "story" ? nothing : html`<section><h2>${t.files}</h2><p>${t.noFiles}</p></section>`;
+  const isStory = asset.type === "story";
+  if (asset.renditions.length === 0) return isStory ? nothing : html`<h2>${t.files}</h2><p>${t.noFiles}</p>`;
   return html`
     <section aria-labelledby="files">
       <h2 id="files">${t.files}</h2>
@@ -54,7 +55,13 @@ const about = (file) => html`
     <dl class="facts">
       <div><dt>${t.fileName}</dt><dd>${file.filename}</dd></div>
       ${inFull(file.technical).map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
-      <div><dt>SHA-256</dt><dd><code>${file.sha256}</code> <button class="plain link" @click=${() => copy(file.sha256)}>${t.copyHash}</button></dd></div>
+      <div>
+        <dt>SHA-256</dt>
+        <dd>
+          <code>${file.sha256}</code>
+          <button class="plain link" @click=${() => copy(file.sha256)}>${t.copyHash}</button>
+        </dd>
+      </div>
     </dl>
   </details>
 `;
@@ -82,9 +89,10 @@ function again(download) {
   return isLost || !download.handle ? start(download) : resume(download);
 }
 
-function control(file, download) {
+function control({ name }, download) {
   const { state } = download;
   const main = MAIN[state];
+  const words = main?.words(download);
   const isUnderway = ["running", "waiting", "paused"].includes(state);
   return html`
     <div class="download">
@@ -92,10 +100,11 @@ function control(file, download) {
       <p class="download-state" role="status">${stateOf(download)}</p>
       <div class="download-actions">
         <button class="button small ${["done", "handed"].includes(state) ? "secondary" : ""}" ?hidden=${!main}
-          aria-label="${main?.words(download)}: ${file.name}" @click=${() => main.act(download)}>
-          ${state === "idle" ? icon.download : nothing}${main?.words(download)}
+          aria-label="${words}: ${name}" @click=${() => main.act(download)}>
+          ${state === "idle" ? icon.download : nothing}${words}
         </button>
-        <button class="plain link" ?hidden=${!isUnderway} aria-label="${t.cancel}: ${file.name}" @click=${(event) => stop(event, download)}>${t.cancel}</button>
+        <button class="plain link" ?hidden=${!isUnderway} aria-label="${t.cancel}: ${name}"
+          @click=${(event) => stop(event, download)}>${t.cancel}</button>
       </div>
     </div>
   `;
@@ -107,10 +116,12 @@ async function stop({ target }, download) {
 }
 
 function progress(download) {
-  const left = download.state === "running" && secondsLeft(download);
+  const { received, size: all, filename, state } = download;
+  const left = state === "running" && secondsLeft(download);
+  const figures = [t.progress(percent(download), size(received), size(all)), left && t.left(left)];
   return html`
-    <progress max=${download.size} value=${download.received} aria-label=${download.filename}></progress>
-    <p class="download-figures">${t.progress(percent(download), size(download.received), size(download.size))}${left ? ` · ${t.left(left)}` : ""}</p>
+    <progress max=${all} value=${received} aria-label=${filename}></progress>
+    <p class="download-figures">${figures.filter(Boolean).join(" · ")}</p>
   `;
 }
 

@@ -50,20 +50,27 @@ export const chips = ({ query, titleOf, address, none }) => {
   if (chosen.length === 0) return nothing;
   return html`
     <ul class="chips" aria-label=${t.activeFilters}>
-      ${chosen.map(([name, value]) => chip(nameOf(name, value, titleOf), address(withoutValue(query, name, value))))}
+      ${chosen.map(([name, value]) =>
+        chip(nameOf(name, value, titleOf), address(withoutValue(query, name, value))))}
       <li><a class="chip-none" href=${none}>${t.clearFilters}</a></li>
     </ul>
   `;
 };
 
-const chip = (words, href) => html`<li><a class="chip" href=${href} aria-label=${t.remove(words)}>${words}<span aria-hidden="true">×</span></a></li>`;
+const chip = (words, href) => html`
+  <li>
+    <a class="chip" href=${href} aria-label=${t.remove(words)}>${words}<span aria-hidden="true">×</span></a>
+  </li>
+`;
 
-const withoutValue = (query, name, value) => (FACETS.includes(name) ? toggled(query, name, value) : replaced(query, name, null));
+const withoutValue = (query, name, value) =>
+  FACETS.includes(name) ? toggled(query, name, value) : replaced(query, name, null);
 
 function facet(name, query, counted, titleOf, change) {
   const values = withChosen(query.getAll(name), counted);
   if (values.length === 0) return nothing;
-  const rows = (some) => repeat(some, ({ value }) => value, (each) => option(name, each, query, titleOf, change));
+  const row = (each) => option(name, each, query, titleOf, change);
+  const rows = (some) => repeat(some, ({ value }) => value, row);
   const [first, rest] = [values.slice(0, SHOWN_AT_FIRST), values.slice(SHOWN_AT_FIRST)];
   return details(name, t.facets[name], OPEN_AT_FIRST.includes(name) || query.has(name), html`
     ${rows(first)}
@@ -82,7 +89,8 @@ function withChosen(chosen, counted) {
 
 const option = (name, { value, count: number }, query, titleOf, change) => html`
   <label class="option">
-    <input type="checkbox" .checked=${live(query.has(name, value))} @change=${() => change(toggled(query, name, value))}>
+    <input type="checkbox" .checked=${live(query.has(name, value))}
+      @change=${() => change(toggled(query, name, value))}>
     <span class="option-name">${nameOf(name, value, titleOf)}</span>
     <small>${count(number)}</small>
   </label>
@@ -98,7 +106,8 @@ const details = (name, words, isOpen, content) => html`
 const date = (name, words, query, change) => html`
   <div class="field">
     <label for=${name}>${words}</label>
-    <input id=${name} type="date" .value=${live(query.get(name) ?? "")} @change=${({ target }) => change(replaced(query, name, target.value))}>
+    <input id=${name} type="date" .value=${live(query.get(name) ?? "")}
+      @change=${({ target }) => change(replaced(query, name, target.value))}>
   </div>
 `;
 
@@ -107,7 +116,9 @@ const resolution = (query, change) => html`
     <label for="min_height">${t.resolution}</label>
     <select id="min_height" @change=${({ target }) => change(replaced(query, "min_height", target.value))}>
       <option value="" ?selected=${!query.has("min_height")}>${t.anyResolution}</option>
-      ${HEIGHTS.map((each) => html`<option value=${each} ?selected=${query.get("min_height") === each}>${t.heights[each]}</option>`)}
+      ${HEIGHTS.map((each) => html`
+        <option value=${each} ?selected=${query.get("min_height") === each}>${t.heights[each]}</option>
+      `)}
     </select>
   </div>
 `;

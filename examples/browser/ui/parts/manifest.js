@@ -41,6 +41,8 @@ async function allOf(path, signal) {
   return all;
 }
 
+const logInHere = () => `/login?return_to=${encodeURIComponent(here())}`;
+
 export const manifest = (list) => html`
   <section class="aside" aria-labelledby="manifest">
     <h2 id="manifest">${t.manifest}</h2>
@@ -50,6 +52,6 @@ export const manifest = (list) => html`
       ? html`<button class="button secondary" aria-disabled=${list.isBusy} @click=${list.save}>
           ${list.isBusy ? html`<span class="spinner"></span>` : nothing}${t.saveManifest}
         </button>`
-      : html`<a class="button secondary" href="/login?return_to=${encodeURIComponent(here())}">${t.logInForManifest}</a>`}
+      : html`<a class="button secondary" href=${logInHere()}>${t.logInForManifest}</a>`}
   </section>
 `;

@@ -15,12 +15,18 @@ export function createPlayer(asset, { startAt, update }) {
 
   function view(title) {
     if (!asset.preview) return nothing;
-    return asset.type === "audio" ? html`<audio ${ref(take)} controls preload="metadata" aria-label=${title.text} src=${apiUrl(asset.preview.url)} @timeupdate=${follow}></audio>` : video(title);
+    return asset.type === "audio" ? audio(title) : video(title);
   }
 
+  const audio = (title) => html`
+    <audio ${ref(take)} controls preload="metadata" aria-label=${title.text}
+      src=${apiUrl(asset.preview.url)} @timeupdate=${follow}></audio>
+  `;
+
   const video = (title) => html`
-    <video ${ref(take)} controls playsinline preload="metadata" crossorigin="anonymous" aria-label=${title.text}
-      width=${asset.preview.width} height=${asset.preview.height} poster=${asset.poster ? apiUrl(asset.poster.url) : nothing}
+    <video ${ref(take)} controls playsinline preload="metadata" crossorigin="anonymous"
+      aria-label=${title.text} width=${asset.preview.width} height=${asset.preview.height}
+      poster=${asset.poster ? apiUrl(asset.poster.url) : nothing}
       src=${apiUrl(asset.preview.url)} @timeupdate=${follow} @seeking=${follow}>
       ${captions.map(track)}
     </video>
@@ -36,7 +42,8 @@ export function createPlayer(asset, { startAt, update }) {
 
   function follow() {
     const now = media.currentTime * 1000 + 1; // a seek may end a little before its shot
-    const running = asset.shotlist.findLast(({ start_ms: start, end_ms: end }) => start <= now && (end === null || now < end));
+    const isRunning = ({ start_ms: start, end_ms: end }) => start <= now && (end === null || now < end);
+    const running = asset.shotlist.findLast(isRunning);
     if (running?.number === player.shot) return;
     player.shot = running?.number;
     update();
@@ -57,7 +64,8 @@ function captionsOf({ captions }) {
 }
 
 const track = ({ kind, language, label, url, isChosen }) => html`
-  <track kind=${kind} srclang=${language} label=${label ?? languageName(language)} src=${apiUrl(url)} ?default=${isChosen}>
+  <track kind=${kind} srclang=${language} label=${label ?? languageName(language)}
+    src=${apiUrl(url)} ?default=${isChosen}>
 `;
 
 /** What stands there instead of a preview. */

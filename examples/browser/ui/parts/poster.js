@@ -11,7 +11,9 @@ const nearing = new IntersectionObserver(fetchThose, { rootMargin: "40px" });
 /** `isFirst` is at once on the screen; only one of a page should be. */
 export const poster = (asset, { isFirst = false } = {}) => html`
   <div class="poster">
-    ${asset.poster ? picture(asset.poster, isFirst) : html`<span class="poster-none">${typeIcon[asset.type]}</span>`}
+    ${asset.poster
+      ? picture(asset.poster, isFirst)
+      : html`<span class="poster-none">${typeIcon[asset.type]}</span>`}
     ${asset.duration_ms ? html`<span class="poster-time">${duration(asset.duration_ms)}</span>` : nothing}
   </div>
 `;
@@ -20,8 +22,10 @@ function picture({ url, width, height, small }, isFirst) {
   const source = apiUrl(small?.url ?? url);
   const sources = small ? `${source} ${small.width}w, ${apiUrl(url)} ${width}w` : source;
   return isFirst
-    ? html`<img alt="" width=${width} height=${height} fetchpriority="high" sizes=${SIZES} srcset=${sources} src=${source}>`
-    : html`<img alt="" width=${width} height=${height} sizes=${SIZES} data-srcset=${sources} data-src=${source} ${ref(watch)}>`;
+    ? html`<img alt="" width=${width} height=${height} fetchpriority="high"
+        sizes=${SIZES} srcset=${sources} src=${source}>`
+    : html`<img alt="" width=${width} height=${height}
+        sizes=${SIZES} data-srcset=${sources} data-src=${source} ${ref(watch)}>`;
 }
 
 function watch(image) {

@@ -5,7 +5,8 @@ import { texts } from "../texts.js";
 
 const t = await texts("catalogue");
 
-export function rights({ rights: known, restrictions, third_party: others, available_until: until, language }) {
+export function rights(asset) {
+  const { rights: known, restrictions, third_party: others, available_until: until } = asset;
   if (!known && !restrictions.length && !others.length && !until) return nothing;
   return html`
     <section aria-labelledby="rights">
@@ -14,24 +15,28 @@ export function rights({ rights: known, restrictions, third_party: others, avail
         ${restrictions.map((each) => html`<li>${restriction(each)}</li>`)}
         ${until ? html`<li>${t.availableUntil(day(until))}</li>` : nothing}
       </ul>` : nothing}
-      ${known ? terms(known, language) : nothing}
+      ${known ? terms(known, asset.language) : nothing}
       ${others.length ? html`<h3>${t.thirdParty}</h3><ul>${others.map(other)}</ul>` : nothing}
     </section>
   `;
 }
 
 function terms(known, language) {
-  const copyright = known.copyright_notice ?? [known.copyright_year, known.copyright_holder].filter(Boolean).join(" ");
+  const holder = [known.copyright_year, known.copyright_holder].filter(Boolean).join(" ");
+  const copyright = known.copyright_notice ?? holder;
   return html`
     ${known.usage_terms ? html`<p lang=${language}>${known.usage_terms}</p>` : nothing}
     <dl class="facts">
-      ${fact(t.credit, known.credit_line)}${fact(t.copyright, copyright)}${fact(t.license, licence(known.license))}
+      ${fact(t.credit, known.credit_line)}
+      ${fact(t.copyright, copyright)}
+      ${fact(t.license, licence(known.license))}
     </dl>
   `;
 }
 
 /** Licences are addresses, or names (urn:…) that lead nowhere. */
-const licence = (address) => (address?.startsWith("http") ? html`<a href=${address} rel="external">${address}</a>` : address);
+const licence = (address) =>
+  address?.startsWith("http") ? html`<a href=${address} rel="external">${address}</a>` : address;
 
 const fact = (name, value) => (value ? html`<div><dt>${name}</dt><dd>${value}</dd></div>` : nothing);
 
@@ -42,6 +47,7 @@ function restriction({ kind, rule, values, from, to, note }) {
 }
 
 function other({ kind, description, owner, start_ms: start, end_ms: end }) {
-  const time = start === null ? "" : ` (${[start, end].filter((each) => each !== null).map(duration).join("–")})`;
+  const times = [start, end].filter((each) => each !== null).map(duration);
+  const time = times.length ? ` (${times.join("–")})` : "";
   return html`<li>${t.thirdParties[kind]}${time}: ${[description, owner].filter(Boolean).join(", ")}</li>`;
 }

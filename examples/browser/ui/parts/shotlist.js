@@ -12,7 +12,9 @@ export function shotlist(asset, { said, player }) {
   return html`
     <section aria-labelledby="shotlist">
       <h2 id="shotlist">${t.shotlist}</h2>
-      <ol class="shots">${asset.shotlist.map((shot) => html`<li>${row(line(shot), asset.preview ? player : null)}</li>`)}</ol>
+      <ol class="shots">
+        ${asset.shotlist.map((shot) => html`<li>${row(line(shot), asset.preview && player)}</li>`)}
+      </ol>
     </section>
   `;
 }
@@ -27,7 +29,8 @@ function row(shot, player) {
   const time = html`<span class="shot-time">${shot.timecode_in}</span>`;
   if (!player) return html`<div class="shot">${time}${content(shot)}</div>`;
   return html`
-    <button class="shot plain" aria-current=${player.shot === shot.number ? "true" : nothing} @click=${() => player.seek(shot.start_ms)}>
+    <button class="shot plain" aria-current=${player.shot === shot.number ? "true" : nothing}
+      @click=${() => player.seek(shot.start_ms)}>
       ${time}${content(shot)}
     </button>
   `;
@@ -35,9 +38,12 @@ function row(shot, player) {
 
 const content = ({ kind, text, lang, speaker, language, location, filmed_on: filmed }) => html`
   <span class="shot-text">
-    ${kind === "shot" ? nothing : html`<span class="badge">${t.shots[kind]}${language ? ` · ${languageName(language)}` : ""}</span>`}
+    ${kind === "shot" ? nothing : html`<span class="badge">${kindOf(kind, language)}</span>`}
     ${speaker ? html`<strong>${speaker}</strong>` : nothing}
     <span lang=${lang}>${text}</span>
-    ${location || filmed ? html`<small>${[location, filmed && day(filmed)].filter(Boolean).join(", ")}</small>` : nothing}
+    <small>${[location, filmed && day(filmed)].filter(Boolean).join(", ")}</small>
   </span>
 `;
+
+const kindOf = (kind, language) =>
+  [t.shots[kind], language && languageName(language)].filter(Boolean).join(" · ");

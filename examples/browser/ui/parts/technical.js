@@ -23,13 +23,14 @@ export function inShort({ video, image, audio_tracks: tracks = [], duration_ms: 
 }
 
 /** All that is known, as pairs of name and value. */
-export function inFull({ video, audio_tracks: tracks = [], container, bit_rate: rate, start_timecode: timecode }) {
+export function inFull(technical) {
+  const { video, audio_tracks: tracks = [], container, bit_rate: rate } = technical;
   const rows = [
     [t.container, container],
     [t.bitRate, rate && t.megabits(count(Math.round(rate / 10_000) / 100))],
     ...(video ? pictureRows(video) : []),
     ...tracks.map((track, index) => [tracks.length > 1 ? t.soundTrack(index + 1) : t.sound, soundOf(track)]),
-    [t.startTimecode, timecode],
+    [t.startTimecode, technical.start_timecode],
   ];
   return rows.filter(([, value]) => value);
 }
@@ -38,7 +39,8 @@ const pictureRows = (video) => [
   [t.codec, [codecName(video.codec), video.profile, video.level].filter(Boolean).join(" ")],
   [t.aspect, video.display_aspect_ratio],
   [t.scan, video.scan_type && t.scans[video.scan_type]],
-  [t.sampling, [video.chroma_subsampling, video.bit_depth && t.bits(video.bit_depth)].filter(Boolean).join(", ")],
+  [t.sampling, video.chroma_subsampling],
+  [t.depth, video.bit_depth && t.bits(video.bit_depth)],
   [t.colour, [...new Set([video.colour_primaries, video.colour_transfer].filter(Boolean))].join(", ")],
 ];
 

@@ -1,7 +1,10 @@
 // What an asset is, drawn in one line like the other icons.
 import { svg } from "../html.js";
 
-const line = (path) => svg`<svg class="icon" viewBox="0 0 24 24" width="24" height="24" fill="none" stroke="currentColor" stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d=${path}></path></svg>`;
+const line = (path) => svg`
+  <svg class="icon" viewBox="0 0 24 24" width="24" height="24" fill="none" stroke="currentColor"
+    stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d=${path}></path></svg>
+`;
 
 export const typeIcon = {
   video: line("M4 5h16v14H4zM10 9v6l5-3z"),

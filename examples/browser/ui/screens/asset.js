@@ -12,6 +12,7 @@ import { shotlist } from "../parts/shotlist.js";
 import { texts } from "../texts.js";
 
 const t = await texts("catalogue");
+const MOST_RELATED = 8;
 
 export default async function asset({ params, query, signal, update }) {
   const get = (path) => call(path, { signed: false, signal });
@@ -35,7 +36,8 @@ async function screenOf(asset, related, { query, signal, update }) {
     language = wanted;
     update();
   };
-  const view = () => page({ asset, related, downloads, player, language, choose, said: read(asset, language) });
+  const given = { asset, related, downloads, player, choose };
+  const view = () => page({ ...given, language, said: read(asset, language) });
   return { title: read(asset)("title").text, view };
 }
 
@@ -62,7 +64,14 @@ const page = ({ asset, related, downloads, player, language, choose, said }) => 
       ${formats(asset)}
     </div>
   </article>
-  ${related.length ? html`<section aria-labelledby="related"><h2 id="related">${t.related}</h2>${assetGrid(related.slice(0, 8))}</section>` : nothing}
+  ${related.length ? relatedOnes(related) : nothing}
+`;
+
+const relatedOnes = (assets) => html`
+  <section aria-labelledby="related">
+    <h2 id="related">${t.related}</h2>
+    ${assetGrid(assets.slice(0, MOST_RELATED))}
+  </section>
 `;
 
 const about = ({ type, duration_ms: length, location, published_at: published }) => html`
@@ -80,14 +89,24 @@ const headlineOf = (said) => (said("headline").text === said("title").text ? {} 
 const words = (style, { text, lang }) => (text ? html`<p class=${style} lang=${lang}>${text}</p>` : nothing);
 
 const fold = (name, { text, lang }) =>
-  text ? html`<details class="fold"><summary>${name}</summary><p class="running" lang=${lang}>${text}</p></details>` : nothing;
+  text
+    ? html`
+      <details class="fold">
+        <summary>${name}</summary>
+        <p class="running" lang=${lang}>${text}</p>
+      </details>
+    `
+    : nothing;
 
 const languageSwitch = (asset, language, choose) => {
   const all = languagesOf(asset);
   if (all.length < 2) return nothing;
   return html`
     <div class="languages" role="group" aria-label=${t.textIn}>
-      ${all.map((each) => html`<button class="plain" lang=${each} aria-pressed=${each === language} @click=${() => choose(each)}>${ownName(each)}</button>`)}
+      ${all.map((each) => html`
+        <button class="plain" lang=${each} aria-pressed=${each === language}
+          @click=${() => choose(each)}>${ownName(each)}</button>
+      `)}
     </div>
   `;
 };
@@ -95,7 +114,8 @@ const languageSwitch = (asset, language, choose) => {
 function corrections({ versions }) {
   const corrected = versions.filter(({ kind }) => kind === "corrected");
   if (corrected.length === 0) return nothing;
-  return html`<ul class="notice limits">${corrected.map(({ occurred_at: when, note }) => html`<li>${t.corrected(day(when), note)}</li>`)}</ul>`;
+  const line = ({ occurred_at: when, note }) => html`<li>${t.corrected(day(when), note)}</li>`;
+  return html`<ul class="notice limits">${corrected.map(line)}</ul>`;
 }
 
 /** It was public, so its address goes on saying what became of it. */

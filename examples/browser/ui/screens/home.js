@@ -18,12 +18,14 @@ export default async function home({ signal }) {
   const view = () => html`
     ${currentAccount() ? html`<h1 tabindex="-1">${t.newest}</h1>` : hero()}
     <section aria-labelledby="newest">
-      ${currentAccount() ? html`<h2 class="unseen" id="newest">${t.videosAndPictures}</h2>` : heading("newest", t.newest)}
-      ${newest.items.length ? assetGrid(newest.items, { isTop: true }) : html`<p>${t.emptyCatalogue}</p>`}
+      ${currentAccount() ? heading("newest", t.videosAndPictures, "unseen") : heading("newest", t.newest)}
+      ${newest.items.length
+        ? assetGrid(newest.items, { isTop: true })
+        : html`<p>${t.emptyCatalogue}</p>`}
       <p class="onward"><a href="/search">${t.wholeCatalogue}</a></p>
     </section>
-    ${row("stories", t.stories, stories.items.map(storyCard), html`<a href="/search?type=story">${t.allStories}</a>`)}
-    ${row("collections", t.collections, collections.items.map(collectionCard), nothing)}
+    ${row("stories", t.stories, stories.items.map(storyCard), allStories())}
+    ${row("collections", t.collections, collections.items.map(collectionCard))}
   `;
   return { title: "", view };
 }
@@ -39,15 +41,17 @@ const hero = () => html`
   </div>
 `;
 
-const heading = (id, words) => html`<h2 id=${id}>${words}</h2>`;
+const heading = (id, words, style = "") => html`<h2 id=${id} class=${style}>${words}</h2>`;
 
-const row = (id, words, cards, onward) =>
+const allStories = () => html`<p class="onward"><a href="/search?type=story">${t.allStories}</a></p>`;
+
+const row = (id, words, cards, onward = nothing) =>
   cards.length === 0
     ? nothing
     : html`
       <section class="band" aria-labelledby=${id}>
         ${heading(id, words)}
         <ul class="stories">${cards}</ul>
-        ${onward === nothing ? nothing : html`<p class="onward">${onward}</p>`}
+        ${onward}
       </section>
     `;

@@ -3,10 +3,11 @@ import { day, size } from "../format.js";
 import { html, nothing } from "../html.js";
 import { accountSections } from "../parts/account-sections.js";
 import { createPager, firstLimit, moreButton } from "../parts/pager.js";
-import { texts } from "../texts.js";
+import { language, texts } from "../texts.js";
 
 const t = await texts("catalogue");
 const common = await texts("common");
+const timeOfDay = new Intl.DateTimeFormat(language, { timeStyle: "short" });
 
 export default async function myDownloads({ signal, update }) {
   const get = (query) => call(`/v1/account/downloads?${new URLSearchParams(query)}`, { signal });
@@ -35,11 +36,16 @@ const row = (past) => html`
   <li data-item>
     <div>
       <a href="/assets/${past.slug}">${past.title ?? t.withdrawnAsset}</a>
-      <p class="quiet past">${[past.rendition, size(past.size_bytes), past.key_name && t.byKey(past.key_name)].filter(Boolean).join(" · ")}</p>
+      <p class="quiet past">${about(past)}</p>
     </div>
     ${past.title === null ? html`<span class="badge warn">${t.withdrawnBadge}</span>` : nothing}
   </li>
 `;
+
+const about = ({ occurred_at: when, rendition, size_bytes: bytes, key_name: key }) =>
+  [timeOfDay.format(new Date(when)), rendition, size(bytes), key && t.byKey(key)]
+    .filter(Boolean)
+    .join(" · ");
 
 const empty = () => html`
   <p class="lead">${t.noDownloads}</p>

@@ -1,7 +1,7 @@
 import { collectionTitles } from "../collection-titles.js";
 import { explain } from "../forms.js";
 import { count } from "../format.js";
-import { html, nothing } from "../html.js";
+import { html } from "../html.js";
 import { say } from "../layout.js";
 import { assetGrid } from "../parts/asset-card.js";
 import { chips, filters } from "../parts/filters.js";
@@ -15,6 +15,7 @@ import { texts } from "../texts.js";
 const t = await texts("catalogue");
 const common = await texts("common");
 const wide = matchMedia("(min-width: 60rem)");
+const ORDERS = ["-published_at", "published_at", "-updated_at", "title"];
 const NONE = { items: [], next_cursor: null, total: { value: 0, relation: "eq" }, facets: {} };
 
 export default async function search({ query: asked, signal, update }) {
@@ -35,7 +36,8 @@ export default async function search({ query: asked, signal, update }) {
       if (error.name === "AbortError") throw error;
       Object.assign(state, { found: NONE, error: explain(error) });
     }
-    state.pager = createPager(update, state.found, (cursor) => findMore(state.query, { ...options, cursor }));
+    const loadMore = (cursor) => findMore(state.query, { ...options, cursor });
+    state.pager = createPager(update, state.found, loadMore);
   }
 
   /** A filter changes what is below it, and leaves the focus and the scrolling where they are. */
@@ -64,7 +66,7 @@ const screen = ({ query, found, pager, error, isBusy, titleOf, change }) => html
   ${searchForm(query)}
   <div class="search">
     <details class="filters" ?open=${wide.matches}>
-      <summary class="button secondary">${t.filters}${filtersOf(query).length ? ` (${filtersOf(query).length})` : ""}</summary>
+      <summary class="button secondary">${t.filtersChosen(filtersOf(query).length)}</summary>
       <h2 class="unseen">${t.filters}</h2>
       ${filters({ query, facets: found.facets, titleOf, change })}
       <button class="button filters-done" @click=${showResults}>${t.show(totalOf(found.total))}</button>
@@ -82,21 +84,26 @@ const screen = ({ query, found, pager, error, isBusy, titleOf, change }) => html
 
 function results(query, pager) {
   if (pager.items.length === 0) return nothingFound(query);
-  return html`${query.has("q") ? resultList(pager.items) : assetGrid(pager.items, { isTop: true })}${moreButton(pager)}`;
+  const list = query.has("q") ? resultList(pager.items) : assetGrid(pager.items, { isTop: true });
+  return html`${list}${moreButton(pager)}`;
 }
 
 const nothingFound = (query) => html`
   <div class="empty">
     <p>${t.nothingFound}</p>
     <ul>${t.searchHelp.map((each) => html`<li>${each}</li>`)}</ul>
-    ${filtersOf(query).length ? html`<p><a href=${addressOf(withoutFilters(query))}>${t.clearFilters}</a></p>` : nothing}
+    <p ?hidden=${!filtersOf(query).length}>
+      <a href=${addressOf(withoutFilters(query))}>${t.clearFilters}</a>
+    </p>
   </div>
 `;
 
 const searchForm = (query) => html`
-  <form class="search-form" role="search" aria-label=${t.searchCatalogue} action="/search" @submit=${(event) => submit(event, query)}>
+  <form class="search-form" role="search" aria-label=${t.searchCatalogue} action="/search"
+    @submit=${(event) => submit(event, query)}>
     <label class="unseen" for="q">${t.words}</label>
-    <input id="q" name="q" type="search" .value=${query.get("q") ?? ""} placeholder=${t.wordsHint} autocomplete="off" enterkeyhint="search">
+    <input id="q" name="q" type="search" .value=${query.get("q") ?? ""} placeholder=${t.wordsHint}
+      autocomplete="off" enterkeyhint="search">
     <button class="button">${icon.search}<span>${common.search}</span></button>
   </form>
 `;
@@ -107,13 +114,15 @@ function submit(event, query) {
 }
 
 function order(query, change) {
-  const orders = [...(query.has("q") ? ["relevance"] : []), "-published_at", "published_at", "-updated_at", "title"];
+  const orders = query.has("q") ? ["relevance", ...ORDERS] : ORDERS;
   const chosen = query.get("sort") ?? orders[0];
   return html`
     <div class="order">
       <label for="sort">${t.order}</label>
       <select id="sort" @change=${({ target }) => change(replaced(query, "sort", target.value))}>
-        ${orders.map((each) => html`<option value=${each} ?selected=${each === chosen}>${t.orders[each]}</option>`)}
+        ${orders.map((each) => html`
+          <option value=${each} ?selected=${each === chosen}>${t.orders[each]}</option>
+        `)}
       </select>
     </div>
   `;
@@ -124,7 +133,8 @@ function showResults({ target }) {
   document.getElementById("results").focus();
 }
 
-const totalOf = ({ value, relation }) => (relation === "gte" ? t.moreThan(count(value)) : t.results(value, count(value)));
+const totalOf = ({ value, relation }) =>
+  relation === "gte" ? t.moreThan(count(value)) : t.results(value, count(value));
 
 /** What all of it is, if it is of one type: /search?type=story is "Stories". */
 function heading(query) {

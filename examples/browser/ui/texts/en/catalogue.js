@@ -8,7 +8,8 @@ const about = (seconds) => {
 
 export default {
   hero: "Access broadcast-quality video content free of charge",
-  heroDetail: "Video, pictures, sound and stories for newsrooms. Watch everything here; register to download the originals.",
+  heroDetail:
+    "Video, pictures, sound and stories for newsrooms. Watch everything here; register to download the originals.",
   newest: "New in the catalogue",
   videosAndPictures: "Videos, pictures and sound",
   emptyCatalogue: "Nothing has been published yet.",
@@ -24,7 +25,8 @@ export default {
 
   catalogue: "Catalogue",
   found: (words) => `Results for “${words}”`,
-  results: (number, shown) => (number === 0 ? "No results" : plural(number, "1 result", `${shown} results`)),
+  results: (number, shown) =>
+    number === 0 ? "No results" : plural(number, "1 result", `${shown} results`),
   moreThan: (shown) => `More than ${shown} results`,
   noAnswer: "No results",
   nothingFound: "Nothing in the catalogue fits.",
@@ -46,6 +48,7 @@ export default {
     title: "Title",
   },
   filters: "Filters",
+  filtersChosen: (number) => (number ? `Filters (${number})` : "Filters"),
   activeFilters: "Active filters",
   clearFilters: "Clear all filters",
   remove: (filter) => `Remove filter: ${filter}`,
@@ -123,13 +126,19 @@ export default {
   thirdParties: { music: "Music", archive: "Archive material", other: "Other" },
   availableUntil: (date) => `Available until ${date}`,
   restrictions: {
-    geo: { allow: (values) => `Only for use in: ${values}`, deny: (values) => `Not for use in: ${values}` },
+    geo: {
+      allow: (values) => `Only for use in: ${values}`,
+      deny: (values) => `Not for use in: ${values}`,
+    },
     time: {
       allow: (values) => ["Only to be used", values].filter(Boolean).join(": "),
       deny: (values) => ["Not to be used", values].filter(Boolean).join(": "),
     },
     medium: { allow: (values) => `Only for: ${values}`, deny: (values) => `Not for: ${values}` },
-    purpose: { allow: (values) => `Only for this purpose: ${values}`, deny: (values) => `Not for this purpose: ${values}` },
+    purpose: {
+      allow: (values) => `Only for this purpose: ${values}`,
+      deny: (values) => `Not for this purpose: ${values}`,
+    },
   },
 
   files: "Downloads",
@@ -158,6 +167,7 @@ export default {
   scan: "Scan",
   scans: { progressive: "Progressive", interlaced: "Interlaced" },
   sampling: "Sampling",
+  depth: "Bit depth",
   bits: (number) => `${number} bits`,
   colour: "Colour",
   channels: (number) => plural(number, "mono", number === 2 ? "stereo" : `${number} channels`),

@@ -8,7 +8,8 @@ const about = (seconds) => {
 
 export default {
   hero: "Accédez gratuitement à des vidéos de qualité professionnelle",
-  heroDetail: "Vidéos, images, sons et reportages pour les rédactions. Tout se regarde ici ; inscrivez-vous pour télécharger les originaux.",
+  heroDetail:
+    "Vidéos, images, sons et reportages pour les rédactions. Tout se regarde ici ; inscrivez-vous pour télécharger les originaux.",
   newest: "Nouveautés du catalogue",
   videosAndPictures: "Vidéos, images et sons",
   emptyCatalogue: "Rien n’a encore été publié.",
@@ -24,7 +25,8 @@ export default {
 
   catalogue: "Catalogue",
   found: (words) => `Résultats pour « ${words} »`,
-  results: (number, shown) => (number === 0 ? "Aucun résultat" : plural(number, "1 résultat", `${shown} résultats`)),
+  results: (number, shown) =>
+    number === 0 ? "Aucun résultat" : plural(number, "1 résultat", `${shown} résultats`),
   moreThan: (shown) => `Plus de ${shown} résultats`,
   noAnswer: "Aucun résultat",
   nothingFound: "Rien dans le catalogue ne correspond.",
@@ -46,6 +48,7 @@ export default {
     title: "Titre",
   },
   filters: "Filtres",
+  filtersChosen: (number) => (number ? `Filtres (${number})` : "Filtres"),
   activeFilters: "Filtres actifs",
   clearFilters: "Retirer tous les filtres",
   remove: (filter) => `Retirer le filtre : ${filter}`,
@@ -123,13 +126,19 @@ export default {
   thirdParties: { music: "Musique", archive: "Archives", other: "Autre" },
   availableUntil: (date) => `Disponible jusqu’au ${date}`,
   restrictions: {
-    geo: { allow: (values) => `Utilisation limitée à : ${values}`, deny: (values) => `Utilisation interdite : ${values}` },
+    geo: {
+      allow: (values) => `Utilisation limitée à : ${values}`,
+      deny: (values) => `Utilisation interdite : ${values}`,
+    },
     time: {
       allow: (values) => ["Utilisation limitée", values].filter(Boolean).join(" : "),
       deny: (values) => ["Utilisation interdite", values].filter(Boolean).join(" : "),
     },
     medium: { allow: (values) => `Uniquement pour : ${values}`, deny: (values) => `Pas pour : ${values}` },
-    purpose: { allow: (values) => `Uniquement à cette fin : ${values}`, deny: (values) => `Pas à cette fin : ${values}` },
+    purpose: {
+      allow: (values) => `Uniquement à cette fin : ${values}`,
+      deny: (values) => `Pas à cette fin : ${values}`,
+    },
   },
 
   files: "Téléchargements",
@@ -158,6 +167,7 @@ export default {
   scan: "Balayage",
   scans: { progressive: "Progressif", interlaced: "Entrelacé" },
   sampling: "Échantillonnage",
+  depth: "Profondeur",
   bits: (number) => `${number} bits`,
   colour: "Couleur",
   channels: (number) => plural(number, "mono", number === 2 ? "stéréo" : `${number} canaux`),
@@ -194,7 +204,8 @@ export default {
 
   emptyCollection: "Elle est encore vide.",
   manifest: "Tous les fichiers à la fois",
-  manifestDetail: "La liste de tous les fichiers, avec leurs adresses et leurs SHA-256, pour les logiciels qui les récupèrent.",
+  manifestDetail:
+    "La liste de tous les fichiers, avec leurs adresses et leurs SHA-256, pour les logiciels qui les récupèrent.",
   saveManifest: "Enregistrer la liste (JSON)",
   logInForManifest: "Se connecter pour obtenir la liste",
   noDownloads: "Ce que vous téléchargez figure ici, pour que vous le retrouviez.",
