@@ -37,4 +37,15 @@ export default {
   too_many_failed_logins: ({ retryAfter }) => `There were too many wrong tries. Please try again in ${minutes(retryAfter ?? 60)}.`,
   busy: "Very many people want to log in right now. Please try again in a moment.",
   invalid_token: "Your session has ended. Please log in again.",
+  // Newsletter
+  confirmation_refused: "This link is not complete or has expired. Subscribe again to get a new one.",
+  unknown_topic: "One of these topics can’t be chosen any more. Please load the page again.",
+
+  // Keys
+  wrong_password: "This is not your password.",
+  too_many_failed_logins: "Too many log-ins failed. Please wait a little and try again.",
+  too_many_api_keys: "You have as many keys as an account may have. Revoke one that you don’t need.",
+  api_key_ended: "This key has been revoked or has expired. Make another one.",
+  idempotency_secret_shown:
+    "This was done, but its secret was lost on the way and can’t be shown again. Close this window: the key is in the list. Revoke it, or give it a new secret.",
 };

@@ -36,4 +36,15 @@ export default {
   too_many_failed_logins: ({ retryAfter }) => `Il y a eu trop d’essais erronés. Veuillez réessayer dans ${minutes(retryAfter ?? 60)}.`,
   busy: "De très nombreuses personnes se connectent en ce moment. Veuillez réessayer dans un instant.",
   invalid_token: "Votre session est terminée. Veuillez vous reconnecter.",
+  // Lettre d’information
+  confirmation_refused: "Ce lien n’est pas complet ou a expiré. Abonnez-vous à nouveau pour en recevoir un autre.",
+  unknown_topic: "L’un de ces thèmes ne peut plus être choisi. Veuillez recharger la page.",
+
+  // Clés
+  wrong_password: "Ce n’est pas votre mot de passe.",
+  too_many_failed_logins: "Trop de connexions ont échoué. Patientez un peu avant de réessayer.",
+  too_many_api_keys: "Vous avez autant de clés qu’un compte peut en avoir. Révoquez-en une dont vous n’avez pas besoin.",
+  api_key_ended: "Cette clé a été révoquée ou a expiré. Créez-en une autre.",
+  idempotency_secret_shown:
+    "C’est fait, mais le secret s’est perdu en route et ne peut pas être affiché à nouveau. Fermez cette fenêtre : la clé est dans la liste. Révoquez-la, ou donnez-lui un nouveau secret.",
 };
