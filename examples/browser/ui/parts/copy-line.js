@@ -8,12 +8,12 @@ const t = await texts("keys");
 export const copyLine = (id, name, text) => html`
   <div class="copy-line">
     <pre id=${id} tabindex="0" role="group" aria-label=${name}><code>${text}</code></pre>
-    <button type="button" class="button secondary small" aria-describedby=${id} @click=${(event) => copy(event.currentTarget, text)}>${t.copy}</button>
+    <button type="button" class="button secondary small" aria-describedby=${id} @click=${(event) => copy(event, text)}>${t.copy}</button>
     <span class="unseen" role="status"></span>
   </div>
 `;
 
-async function copy(button, text) {
+async function copy({ currentTarget: button }, text) {
   const isCopied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
   if (!isCopied) getSelection().selectAllChildren(button.previousElementSibling);
   button.nextElementSibling.textContent = isCopied ? t.copied : t.selected;

@@ -9,7 +9,9 @@ const ITEM = /^(?:-|(?<number>\d+)\.) /;
 const TABLE = /^.+ \| .+\n-+\n/;
 const ASSET = /^https?:\/\/\S+\/assets\/(?<slug>[a-z0-9-]+)$/;
 // Words between marks, and addresses; the groups of a split pattern stay in what it gives.
-const MARKED = /(?<!\w)(\*\S(?:[^*\n]*\S)?\*|_\S(?:[^_\n]*\S)?_)(?!\w)|((?:https?:\/\/|mailto:)[^\s()<>]+[^\s()<>.,;:!?])/;
+const STRESSED = /(?<!\w)(\*\S(?:[^*\n]*\S)?\*|_\S(?:[^_\n]*\S)?_)(?!\w)/;
+const LINK = /((?:https?:\/\/|mailto:)[^\s()<>]+[^\s()<>.,;:!?])/;
+const MARKED = new RegExp(`${STRESSED.source}|${LINK.source}`);
 
 /** `posters` has those of the assets that stand in it, by slug. */
 export const editionText = (text, posters) => blocksOf(text).map((block) => drawn(block, posters));
@@ -31,7 +33,8 @@ function drawn(block, posters) {
   return html`<p class="as-written">${inline(block)}</p>`;
 }
 
-const heading = ({ words, line }) => (line.startsWith("=") ? html`<h2>${inline(words)}</h2>` : html`<h3>${inline(words)}</h3>`);
+const heading = ({ words, line }) =>
+  line.startsWith("=") ? html`<h2>${inline(words)}</h2>` : html`<h3>${inline(words)}</h3>`;
 
 function list(lines) {
   const items = [];
@@ -52,11 +55,13 @@ function item(lines) {
 const table = ([head, , ...rows]) => html`
   <div class="table-scroll" tabindex="0">
     <table>
-      <thead><tr>${head.split(" | ").map((cell) => html`<th scope="col">${inline(cell)}</th>`)}</tr></thead>
-      <tbody>${rows.map((row) => html`<tr>${row.split(" | ").map((cell) => html`<td>${inline(cell)}</td>`)}</tr>`)}</tbody>
+      <thead><tr>${cells(head).map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
+      <tbody>${rows.map((row) => html`<tr>${cells(row).map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody>
     </table>
   </div>
 `;
+
+const cells = (row) => row.split(" | ").map(inline);
 
 // An asset's lines: its title, then its summary where it has one, then its address.
 const assetCard = ([title, ...others], slug, poster) => html`

@@ -18,7 +18,8 @@ export function createRotation(update, proven) {
     const once = crypto.randomUUID();
     form = createForm(update, async ({ overlap }) => {
       const body = { overlap_seconds: Number(overlap) };
-      const rotated = await proven(() => call(`/v1/api-keys/${key.id}/rotate`, { body, once: `${once}-${overlap}` }));
+      const request = { body, once: `${once}-${overlap}` };
+      const rotated = await proven(() => call(`/v1/api-keys/${key.id}/rotate`, request));
       if (rotated) dialog.close(rotated);
     });
     return dialog.ask(key);
@@ -47,7 +48,9 @@ const rotationForm = (form, { name }, heading, cancel) => html`
     ${refusal(form)}
     ${fieldRow(form, "overlap", t.overlap, {}, () => html`
       <select id="overlap" name="overlap">
-        ${OVERLAPS.map((each) => html`<option value=${each} ?selected=${each === FIRST_OVERLAP}>${t.overlaps[each]}</option>`)}
+        ${OVERLAPS.map((each) => html`
+          <option value=${each} ?selected=${each === FIRST_OVERLAP}>${t.overlaps[each]}</option>
+        `)}
       </select>
     `)}
     <div class="actions">

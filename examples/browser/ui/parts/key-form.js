@@ -57,7 +57,9 @@ const keyForm = (form, heading, cancel) => html`
     ${scopeOptions(form)}
     ${fieldRow(form, "lifetime", t.lifetime, { hint: t.lifetimeHint }, (described) => html`
       <select id="lifetime" name="lifetime" aria-describedby=${described}>
-        ${LIFETIMES.map((days) => html`<option value=${days} ?selected=${days === FIRST_LIFETIME}>${t.lifetimes[days]}</option>`)}
+        ${LIFETIMES.map((days) => html`
+          <option value=${days} ?selected=${days === FIRST_LIFETIME}>${t.lifetimes[days]}</option>
+        `)}
       </select>
     `)}
     <div class="actions">

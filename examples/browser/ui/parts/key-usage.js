@@ -37,7 +37,10 @@ function figures(rows) {
   if (!rows.length) return html`<p>${t.neverUsed}</p>`;
   const sum = (name) => rows.reduce((total, row) => total + row[name], 0);
   return html`
-    <p>${t.usageTotal(count(sum("calls")), size(sum("response_bytes")), count(sum("downloads")), size(sum("download_bytes")))}</p>
+    <p>
+      ${t.callsInAll(count(sum("calls")), size(sum("response_bytes")))}
+      ${t.downloadsInAll(count(sum("downloads")), size(sum("download_bytes")))}
+    </p>
     ${bars(rows)} ${table(rows)}
   `;
 }
@@ -48,7 +51,7 @@ function bars(rows) {
   const most = Math.max(1, ...calls.values());
   const days = Array.from({ length: DAYS }, (_, index) => dayBefore(DAYS - 1 - index));
   return html`
-    <svg class="bars" viewBox="0 0 ${DAYS * (BAR + GAP)} ${HEIGHT}" width="310" height=${HEIGHT} aria-hidden="true">
+    <svg class="bars" viewBox="0 0 ${DAYS * (BAR + GAP)} ${HEIGHT}" preserveAspectRatio="none" aria-hidden="true">
       ${days.map((each, index) => bar(index, calls.get(each) ?? 0, most))}
     </svg>
   `;
@@ -56,16 +59,19 @@ function bars(rows) {
 
 function bar(index, calls, most) {
   const height = calls ? Math.max(2, Math.round((calls / most) * HEIGHT)) : 1;
-  return svg`<rect class=${calls ? "used" : nothing} x=${index * (BAR + GAP)} y=${HEIGHT - height} width=${BAR} height=${height}></rect>`;
+  const [left, top] = [index * (BAR + GAP), HEIGHT - height];
+  return svg`<rect class=${calls ? "used" : nothing} x=${left} y=${top} width=${BAR} height=${height}></rect>`;
 }
 
 /** As the API writes it: a day of UTC. */
 const dayBefore = (days) => new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
 
+const COLUMNS = [t.day, t.calls, t.answers, t.downloads, t.downloaded];
+
 const table = (rows) => html`
   <div class="table-scroll" tabindex="0" role="group" aria-label=${t.usage}>
     <table>
-      <thead><tr>${[t.day, t.calls, t.answers, t.downloads, t.downloaded].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+      <thead><tr>${COLUMNS.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
       <tbody>${rows.map((row) => html`
         <tr>
           <th scope="row">${day(row.day)}</th>

@@ -54,7 +54,7 @@ export default async function keys({ signal, update }) {
     <h1 tabindex="-1">${t.keys}</h1>
     <p class="lead">${t.lead} <a href=${apiUrl("/docs")}>${t.docs}</a></p>
     ${made ? newSecret(made, putAway) : nothing}
-    ${all.length ? keyLists(all, make, actions) : noKeys(make)}
+    ${all.length ? keyLists(all, made ? null : make, actions) : noKeys(make)}
     ${dialogs.map((dialog) => dialog.view())}
   `);
   return { title: t.keys, view, isUnsaved: () => made !== null, unsavedText: t.secretUnsaved };
@@ -75,7 +75,7 @@ const keyLists = (all, make, actions) => {
   const live = all.filter(({ state }) => state === "active");
   const ended = all.filter(({ state }) => state !== "active");
   return html`
-    <button class="button" @click=${make}>${icon.plus} ${t.makeKey}</button>
+    ${make ? html`<button class="button" @click=${make}>${icon.plus} ${t.makeKey}</button>` : nothing}
     <h2>${t.liveKeys(live.length)}</h2>
     ${live.length ? list(live, actions) : html`<p>${t.noLiveKeys}</p>`}
     ${ended.length ? endedKeys(ended, actions) : nothing}

@@ -4,14 +4,14 @@ import { createForm, refusal, submitButton } from "../forms.js";
 import { html } from "../html.js";
 import { focusHeading } from "../parts/heading.js";
 import { icon } from "../parts/icons.js";
-import { mailedToken } from "../parts/mailed-token.js";
+import { takeToken } from "../parts/link-token.js";
 import { unusableLink } from "../parts/unusable-link.js";
 import { texts } from "../texts.js";
 
 const t = await texts("newsletter");
 
-export default async function newsletterConfirm({ update }) {
-  const token = mailedToken();
+export default async function newsletterConfirm({ signal, update }) {
+  const token = takeToken(signal);
   if (!token) return unusableLink(t.confirm);
   let subscription = null;
   const form = createForm(update, async () => {

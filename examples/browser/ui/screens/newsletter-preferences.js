@@ -1,7 +1,7 @@
 // Where “preferences” in a mail leads. The link was mailed to the address, so no log-in is needed.
 import { exchange } from "../api.js";
 import { html } from "../html.js";
-import { mailedToken } from "../parts/mailed-token.js";
+import { takeToken } from "../parts/link-token.js";
 import { createSubscription } from "../parts/subscription.js";
 import { isUnusable, unusableLink } from "../parts/unusable-link.js";
 import { texts } from "../texts.js";
@@ -9,7 +9,7 @@ import { texts } from "../texts.js";
 const t = await texts("newsletter");
 
 export default async function newsletterPreferences({ signal, update }) {
-  const token = mailedToken();
+  const token = takeToken(signal);
   if (!token) return unusableLink(t.preferences);
   const link = createLink(token, signal);
   let found;

@@ -42,8 +42,6 @@ export default {
   unknown_topic: "One of these topics can’t be chosen any more. Please load the page again.",
 
   // Keys
-  wrong_password: "This is not your password.",
-  too_many_failed_logins: "Too many log-ins failed. Please wait a little and try again.",
   too_many_api_keys: "You have as many keys as an account may have. Revoke one that you don’t need.",
   api_key_ended: "This key has been revoked or has expired. Make another one.",
   idempotency_secret_shown:

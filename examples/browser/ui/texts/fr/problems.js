@@ -41,8 +41,6 @@ export default {
   unknown_topic: "L’un de ces thèmes ne peut plus être choisi. Veuillez recharger la page.",
 
   // Clés
-  wrong_password: "Ce n’est pas votre mot de passe.",
-  too_many_failed_logins: "Trop de connexions ont échoué. Patientez un peu avant de réessayer.",
   too_many_api_keys: "Vous avez autant de clés qu’un compte peut en avoir. Révoquez-en une dont vous n’avez pas besoin.",
   api_key_ended: "Cette clé a été révoquée ou a expiré. Créez-en une autre.",
   idempotency_secret_shown:
