@@ -139,6 +139,14 @@ async def get_newsroom(settings: SettingsDep) -> Newsroom:
 NewsroomDep = Annotated[Newsroom, Depends(get_newsroom)]
 
 
+async def get_frame_ancestors(settings: SettingsDep) -> str:
+    """Who may show a page in a frame, as a Content-Security-Policy says it: the browser app."""
+    return " ".join(("frame-ancestors 'self'", *sorted(settings.browser_origins)))
+
+
+FrameAncestors = Annotated[str, Depends(get_frame_ancestors)]
+
+
 async def get_clock(now: Now) -> Callable[[], datetime]:
     """The time as it goes on, for a request that may take hours."""
     started = monotonic()

@@ -149,6 +149,8 @@ MATRIX = {
     "GET /v1/newsletter/editions/{edition_id}/stats": EDITOR,
     "GET /v1/newsletter/editions/{edition_id}/deliveries": EDITOR,
     "GET /v1/newsletter/editions/{edition_id}/preview": EDITOR,
+    # Its signature is the credential.
+    "GET /v1/newsletter/editions/{edition_id}/preview.html": EVERYBODY,
     "POST /v1/newsletter/editions/{edition_id}/test": EDITOR,
     "GET /v1/newsletter/archive": EVERYBODY,
     "GET /v1/newsletter/archive.atom": EVERYBODY,

@@ -17,6 +17,7 @@ from app.crypto import Keyring
 from app.db import Database
 from app.jobs.mail_outbox import Circuit, MailSender
 from app.models import EditionMessage, OutboxMail
+from app.services.derived_files import signed_url
 from app.services.edition_messages import FrozenMessage, Letter
 from app.services.newsletter_tokens import Recipient
 from tests.edition_desk import EDITIONS, create, send
@@ -43,6 +44,7 @@ async def test_preview_is_what_is_sent(
     assert response.status_code == 200, response.text
     assert response.headers["cache-control"] == "no-store"
     preview = response.json()
+    address = preview.pop("url")
     [message] = [each for each in await rows(database, EditionMessage) if each.language == "en"]
     nobody = Letter(Recipient(UUID(int=0)), "reader@example.org")
     raw = FrozenMessage(message.frozen).fill(nobody, keyring=keyring, now=clock.now)
@@ -64,8 +66,9 @@ async def test_preview_is_what_is_sent(
         ],
     }
 
+    framed = await desk.get(address)
     page = await desk.get(preview_of(edition), params={"format": "html"})
-    assert page.text == html
+    assert framed.text == page.text == html
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     policy = page.headers["content-security-policy"]
     assert policy.startswith("sandbox; default-src 'none';")
@@ -73,6 +76,81 @@ async def test_preview_is_what_is_sent(
     plain = await desk.get(preview_of(edition), params={"format": "text"})
     assert plain.text == text
     assert plain.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+async def address_of(desk: Api, edition: dict[str, Any], language: str = "en") -> httpx.URL:
+    response = await desk.get(preview_of(edition), params={"language": language})
+    return httpx.URL(response.json()["url"])
+
+
+async def test_address_of_a_preview_works_without_a_token_for_fifteen_minutes(
+    desk: Api, client: httpx.AsyncClient, clock: Clock
+) -> None:
+    address = await address_of(desk, await create(desk), "fr")
+    clock.now += timedelta(minutes=14, seconds=59)
+    page = await client.get(address)
+    assert page.status_code == 200, page.text
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["cache-control"] == "no-store"
+    assert "Trois bateaux." in page.text
+    clock.now += timedelta(seconds=1)
+    assert (await client.get(address)).status_code == 404
+
+
+async def test_address_of_a_preview_shows_nothing_else(
+    desk: Api, client: httpx.AsyncClient
+) -> None:
+    edition, other = await create(desk), await create(desk)
+    address = await address_of(desk, edition)
+    signature = address.params["signature"]
+    first = "B" if signature[0] == "A" else "A"
+    for changed in (
+        address.copy_set_param("language", "fr"),
+        address.copy_set_param("signature", first + signature[1:]),
+        address.copy_set_param("signature", signature[:-4]),
+        address.copy_set_param("signature", ""),
+        address.copy_with(path=address.path.replace(edition["id"], other["id"])),
+    ):
+        assert (await client.get(changed)).status_code == 404, changed
+    assert (await client.get(address.copy_remove_param("signature"))).status_code == 422
+    # Nor does it open the calls that want a token.
+    plain = address.copy_with(path=address.path.removesuffix(".html"))
+    assert (await client.get(plain)).status_code == 401
+
+
+async def test_signature_of_a_poster_shows_no_preview(
+    desk: Api, client: httpx.AsyncClient, keyring: Keyring, clock: Clock
+) -> None:
+    edition = await create(desk)
+    address = await address_of(desk, edition)
+    poster = signed_url(UUID(edition["id"]), "poster", keyring=keyring, now=clock.now)
+    signature = httpx.URL(poster).params["signature"]
+    foreign = await client.get(address.copy_set_param("signature", signature))
+    assert foreign.status_code == 404
+
+
+async def test_only_the_app_may_frame_a_preview(
+    desk: Api, app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    app.state.settings = app.state.settings.model_copy(
+        update={
+            "public_url": "https://api.example.org",
+            "app_url": "https://media.example.org",
+            "cors_origins": ("https://desk.example.org",),
+        }
+    )
+    edition = await create(desk)
+    page = await client.get(await address_of(desk, edition))
+    assert page.headers["content-security-policy"] == (
+        "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src * data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'self' https://api.example.org "
+        "https://desk.example.org https://media.example.org"
+    )
+    assert "x-frame-options" not in page.headers
+    # Shown with a token, it is no page of anybody's.
+    held = await desk.get(preview_of(edition), params={"format": "html"})
+    assert held.headers["content-security-policy"].endswith("frame-ancestors 'none'")
+    assert held.headers["x-frame-options"] == "DENY"
 
 
 async def test_preview_warns_of_oversights(desk: Api) -> None:

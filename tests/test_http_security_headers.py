@@ -45,6 +45,21 @@ async def test_policies_that_a_route_has_set_stay() -> None:
     assert headers["cross-origin-opener-policy"] == "unsafe-none"
 
 
+@pytest.mark.parametrize(
+    ("policy", "refused"),
+    [
+        ("frame-ancestors 'self' https://media.example.org", None),
+        ("default-src 'none'; frame-ancestors 'none'", "DENY"),
+        ("default-src 'none'", "DENY"),
+    ],
+)
+async def test_frames_are_refused_unless_a_page_names_who_may(
+    policy: str, refused: str | None
+) -> None:
+    headers = await headers_of(Response(headers={"Content-Security-Policy": policy}))
+    assert headers.get("x-frame-options") == refused
+
+
 async def test_pages_are_kept_apart_from_other_windows() -> None:
     headers = await headers_of(Response("<p>", media_type="text/html"))
     assert headers["cross-origin-opener-policy"] == "same-origin"

@@ -91,6 +91,10 @@ async def test_page_of_an_edition_is_for_browsers_and_programs(
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.headers["cache-control"] == "public, no-cache"
     assert "default-src 'none'" in response.headers["content-security-policy"]
+    # The browser app shows it in a frame.
+    framed_by = response.headers["content-security-policy"].partition("frame-ancestors ")[2]
+    assert framed_by == "'self' http://127.0.0.1:8000 https://portal.example"
+    assert "x-frame-options" not in response.headers
     assert "Accept" in response.headers["vary"]
     page = lxml_html.fromstring(response.text)
     assert page.xpath("string(//title)") == "Ships & <boats> \N{EN DASH} Multimedia Account"

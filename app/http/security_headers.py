@@ -1,5 +1,7 @@
 """Headers that tell browsers and caches what this API's answers are not for."""
 
+import re
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.headers import RawHeaders, add_vary, request_fields
@@ -8,14 +10,16 @@ _ALWAYS: RawHeaders = [
     (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),  # ASVS 3.4.1
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
 ]
+_NO_FRAME = (b"x-frame-options", b"DENY")
 # JSON is never a page: it may load nothing, be framed by nothing and submit nothing. HTML pages
 # set a policy of their own.
 _CSP = (
     b"content-security-policy",
     b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 )
+# A page that names who may frame it; X-Frame-Options could name nobody.
+_IN_FRAMES = re.compile(rb"\bframe-ancestors (?!'none')")
 _RESOURCE_POLICY = (b"cross-origin-resource-policy", b"same-origin")
 _OPENER_POLICY = (b"cross-origin-opener-policy", b"same-origin")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -51,6 +55,8 @@ def add_security_headers(headers: RawHeaders, *, has_credentials: bool) -> None:
     headers += _ALWAYS
     if _CSP[0] not in present:
         headers.append(_CSP)
+    if not _IN_FRAMES.search(present.get(_CSP[0], b"")):
+        headers.append(_NO_FRAME)
     if _RESOURCE_POLICY[0] not in present:
         headers.append(_RESOURCE_POLICY)
     if has_credentials and _NO_STORE[0] not in present:

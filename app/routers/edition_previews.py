@@ -1,5 +1,6 @@
 """What an edition will look like, before anybody gets it."""
 
+from dataclasses import asdict
 from typing import Literal
 from uuid import UUID
 
@@ -73,7 +74,10 @@ async def preview_edition(
         return HTMLResponse(found.html, headers=_HTML_HEADERS)
     if format == "text":
         return PlainTextResponse(found.text, headers={"Cache-Control": "no-store"})
-    return PreviewAnswer.model_validate(found)
+    url = edition_previews.signed_url(
+        edition_id, found.language, keyring=deployment.keyring, now=now
+    )
+    return PreviewAnswer(**asdict(found), html_bytes=found.html_bytes, url=url)
 
 
 @router.post(

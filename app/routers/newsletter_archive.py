@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from app.deps import AddressesDep, NewsroomDep, PageDep, SessionDep
+from app.deps import AddressesDep, FrameAncestors, NewsroomDep, PageDep, SessionDep
 from app.errors import NotFound
 from app.formats import atom, json_feed, newsletter_feed
 from app.formats.newsletter_feed import ArchiveFeed
@@ -26,13 +26,10 @@ from app.services.newsletter_archive import Issue
 router = APIRouter(prefix="/v1/newsletter/archive", tags=["newsletter"])
 
 JSON, HTML, TEXT = "application/json", "text/html", "text/plain"
-_PAGE_HEADERS = {
-    **VARY,
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' https:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-}
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' https:; "
+    "base-uri 'none'; form-action 'none'"
+)
 _FORMATS: Responses = {200: {"content": {each: content_of(each) for each in (HTML, TEXT)}}}
 # The first and the last number that PostgreSQL counts.
 Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
@@ -129,6 +126,7 @@ async def get_archived_edition(
     session: SessionDep,
     newsroom: NewsroomDep,
     addresses: AddressesDep,
+    frame_ancestors: FrameAncestors,
     number: Number,
     language: Locale | None = None,
 ) -> Response:
@@ -142,7 +140,8 @@ async def get_archived_edition(
     else:
         feed_url = addresses.absolute(f"{router.prefix}.atom")
         body = newsletter_archive.page(issue, newsroom=newsroom, feed_url=feed_url)
-    return page_answer(request, body.encode(), media_type=media_type, headers=_PAGE_HEADERS)
+    headers = {**VARY, "Content-Security-Policy": f"{_POLICY}; {frame_ancestors}"}
+    return page_answer(request, body.encode(), media_type=media_type, headers=headers)
 
 
 def _position(keys: Sequence[Key]) -> tuple[datetime, UUID]:

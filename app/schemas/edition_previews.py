@@ -36,5 +36,7 @@ class PreviewAnswer(Answer):
     preheader: str
     html: str
     text: str
+    # Shows the HTML in a frame of the browser app, without a token, for 15 minutes.
+    url: str
     html_bytes: int
     warnings: list[PreviewWarning]

@@ -1,9 +1,8 @@
 """Posters and previews: which file of an asset makes them, and who may see them."""
 
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -11,14 +10,14 @@ from sqlalchemy import and_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from app import crypto
 from app.crypto import Keyring
 from app.errors import NotFound
 from app.models import Rendition
-from app.services import asset_documents, policy
+from app.services import asset_documents, policy, signed_addresses
 from app.services.assets import AssetWithdrawn
 from app.services.downloads import StoredFile
 from app.services.rendition_rules import Technical, rank
+from app.services.signed_addresses import is_signed
 
 # What has an address, and what is kept for it: no file that is uploaded has a name with an @.
 Shown = Literal["poster", "preview"]
@@ -28,8 +27,7 @@ FILE_NAMES: dict[Shown, str] = {"poster": "poster.jpg", "preview": "preview.mp4"
 # Makes the document that an editor is shown of one that has just been rendered.
 DeskView = Callable[[dict[str, Any]], dict[str, Any]]
 
-_MAC_BYTES = 16
-_SIGNATURE = struct.Struct(f">Q{_MAC_BYTES}s")
+_SIGNED = "draft-preview"
 
 
 class Reader(Protocol):
@@ -144,7 +142,8 @@ async def find_shown(
     if found["state"] == "withdrawn":
         raise AssetWithdrawn(found["withdrawal_reason"])
     is_public = found["state"] == "published"
-    may_see = is_public or _is_signed(signature, found["asset_id"], purpose, keyring, now)
+    signed = (_SIGNED, found["asset_id"].bytes, purpose)
+    may_see = is_public or is_signed(signature, keyring, *signed, now=now)
     if found["object_key"] is None or not may_see:
         raise NotFound
     columns = (each.name for each in fields(StoredFile))
@@ -153,9 +152,8 @@ async def find_shown(
 
 def signed_url(asset_id: UUID, purpose: Shown, *, keyring: Keyring, now: datetime) -> str:
     """The path at which an editor's browser finds the poster or preview of a draft for an hour."""
-    expiry = int((now + policy.DRAFT_PREVIEW_LIFETIME).timestamp())
-    mac = _mac(asset_id, purpose, expiry, keyring)
-    signature = crypto.base64url(_SIGNATURE.pack(expiry, mac))
+    until = now + policy.DRAFT_PREVIEW_LIFETIME
+    signature = signed_addresses.sign(keyring, _SIGNED, asset_id.bytes, purpose, until=until)
     return f"/v1/assets/{asset_id}/{FILE_NAMES[purpose]}?signature={signature}"
 
 
@@ -178,20 +176,3 @@ def _at(described: dict[str, Any], url: str) -> dict[str, Any]:
     if small := described.get("small"):
         moved["small"] = {**small, "url": asset_documents.small_poster_url(url)}
     return moved
-
-
-def _is_signed(
-    signature: str | None, asset_id: UUID, purpose: Shown, keyring: Keyring, now: datetime
-) -> bool:
-    try:
-        expiry, mac = _SIGNATURE.unpack(crypto.base64url_decode(signature or ""))
-    except (ValueError, struct.error):
-        return False
-    if not crypto.equal(mac, _mac(asset_id, purpose, expiry, keyring)):
-        return False
-    return not policy.is_expired(datetime.fromtimestamp(expiry, UTC), now)
-
-
-def _mac(asset_id: UUID, purpose: Shown, expiry: int, keyring: Keyring) -> bytes:
-    parts = (asset_id.bytes, purpose, expiry.to_bytes(8))
-    return keyring.digest("draft-preview", *parts)[:_MAC_BYTES]

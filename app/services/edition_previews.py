@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from app.crypto import Keyring
-from app.errors import RateLimited
+from app.errors import NotFound, RateLimited
 from app.models import Edition, EditionMessage
 from app.services import (
     audit_events,
@@ -26,6 +26,7 @@ from app.services import (
     mail_outbox,
     mails,
     policy,
+    signed_addresses,
 )
 from app.services.context import Deployment, Editor, Newsroom
 from app.services.edition_messages import FrozenMessage, Letter
@@ -35,6 +36,7 @@ from app.services.mail_kinds import FINISHED_KIND
 from app.services.newsletter_tokens import Recipient
 
 TESTED = "edition.tested"
+_SIGNED = "edition-preview"
 TEST_MARK = "[Test] "
 _WINDOW = timedelta(hours=1)
 # No subscriber has this id: links with it look like any other, and change nothing.
@@ -112,6 +114,23 @@ async def preview(
         text=text,
         warnings=_warnings(edition, message, html),
     )
+
+
+def signed_url(edition_id: UUID, language: str, *, keyring: Keyring, now: datetime) -> str:
+    """The path at which a frame finds the HTML that readers of this language would get."""
+    until = now + policy.EDITION_PREVIEW_LIFETIME
+    signature = signed_addresses.sign(keyring, _SIGNED, edition_id.bytes, language, until=until)
+    path = f"/v1/newsletter/editions/{edition_id}/preview.html"
+    return f"{path}?language={language}&signature={signature}"
+
+
+def check_signed(
+    signature: str, edition_id: UUID, language: str, *, keyring: Keyring, now: datetime
+) -> None:
+    """Raises `NotFound` unless it is the end of such an address that still works."""
+    signed = (_SIGNED, edition_id.bytes, language)
+    if not signed_addresses.is_signed(signature, keyring, *signed, now=now):
+        raise NotFound
 
 
 async def send_test(

@@ -161,6 +161,8 @@ EDITION_SUBJECT_ADVISED_LENGTH = 150
 # Gmail cuts a longer HTML part off.
 EDITION_HTML_ADVISED_BYTES = 102_400
 EDITION_PREHEADER_MAX_LENGTH = 300
+# Editors see the HTML in a frame, by an address that works for so long.
+EDITION_PREVIEW_LIFETIME = timedelta(minutes=15)
 # The mails of so long tell an edition's speed, and so many kinds of failure are shown with it.
 EDITION_RATE_WINDOW = timedelta(minutes=1)
 SHOWN_FAILURES = 10
