@@ -387,6 +387,7 @@ async def test_stats_tell_what_became_of_each_mail(
 
     expected: dict[str, Any] = {
         "state": "sending",
+        "audience": None,
         "recipients": 16,
         "is_complete": True,
         "deliveries": {
@@ -421,6 +422,20 @@ async def test_stats_tell_what_became_of_each_mail(
     assert (cancelled["state"], cancelled["seconds_left"]) == ("cancelled", None)
     counts = {"pending": 0, "sending": 1, "deferred": 0, "cancelled": 4}
     assert cancelled["deliveries"] == {**expected["deliveries"], **counts}
+
+
+async def test_stats_of_a_draft_say_how_many_would_get_it(desk: Api, database: Database) -> None:
+    for name, choice in {
+        "all": {},
+        "videos": {"topics": ["videos"]},
+        "stories": {"topics": ["stories"]},
+        "weekly": {"frequency": "weekly"},
+        "gone": {"state": "unsubscribed"},
+    }.items():
+        await add_subscriber(database, f"{name}@example.org", **choice)
+    for_all, for_some = await create(desk), await create(desk, topics=["videos"])
+    assert (await get_json(desk, for_all, "stats"))["audience"] == 3
+    assert (await get_json(desk, for_some, "stats"))["audience"] == 2
 
 
 # The ledger

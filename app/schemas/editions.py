@@ -130,6 +130,8 @@ class FailureAnswer(Answer):
 
 class EditionStats(Answer):
     state: State
+    # How many would get it if it started now; null once it has started.
+    audience: int | None
     recipients: int
     # Whether all recipients are known: the ledger is written while the first mails leave.
     is_complete: bool

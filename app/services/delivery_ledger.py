@@ -1,12 +1,12 @@
 """What an edition's ledger says of each recipient, and who is missing from it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import exists, func, or_, select, text, true, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Delivery, Edition, EditionMessage, Subscriber
@@ -101,6 +101,20 @@ def shown_state(stored: str, edition: Edition, now: datetime) -> LedgerState:
     return "pending" if stored == "leased" else stored  # type: ignore[return-value]  # by its check
 
 
+async def count_audience(session: AsyncSession, edition: Edition) -> int:
+    """How many would get it if it started now."""
+    query = select(func.count()).select_from(Subscriber).where(*_chosen_by(edition))
+    return await session.scalar(query) or 0
+
+
+def _chosen_by(edition: Edition) -> Iterator[ColumnElement[bool]]:
+    """Who wants such an edition; no topics stand for all of them, on both sides."""
+    yield Subscriber.state == "subscribed"
+    yield Subscriber.frequency == edition.frequency
+    if edition.topics:
+        yield or_(Subscriber.topics == [], Subscriber.topics.overlap(edition.topics))
+
+
 async def has_live(session: AsyncSession, edition_id: UUID) -> bool:
     """Whether any mail of the ledger is not concluded."""
     live = select(Delivery.due_at).where(Delivery.edition_id == edition_id, text(LIVE))
@@ -191,13 +205,9 @@ async def _missing(
     if edition.started_at is None or edition.fanned_out_to is None:
         return []
     query = select(Subscriber.id, Subscriber.email).where(
-        Subscriber.state == "subscribed",
-        Subscriber.frequency == edition.frequency,
+        *_chosen_by(edition),
         Subscriber.updated_at <= edition.started_at,
         Subscriber.id <= edition.fanned_out_to,
-        or_(Subscriber.topics == [], Subscriber.topics.overlap(edition.topics))
-        if edition.topics
-        else true(),
         exists().where(
             EditionMessage.edition_id == edition.id,
             EditionMessage.language == Subscriber.language,

@@ -11,7 +11,7 @@ from sqlalchemy import Text, and_, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Delivery, Edition
-from app.services import policy
+from app.services import delivery_ledger, policy
 from app.services.delivery_ledger import LedgerState, shown_state
 
 
@@ -27,6 +27,8 @@ class Failure:
 @dataclass(frozen=True, slots=True)
 class Stats:
     state: str
+    # How many would get it if it started now; None once it has started.
+    audience: int | None
     # Everybody in the ledger; while it is still being written, so far.
     recipients: int
     is_complete: bool
@@ -48,7 +50,9 @@ async def count(session: AsyncSession, edition: Edition, *, now: datetime) -> St
     rows = edition.totals
     if rows is None:
         rows = await _counted(session, edition, now=now)
-    return _stats(edition, rows, now=now)
+    has_started = edition.started_at is not None
+    audience = None if has_started else await delivery_ledger.count_audience(session, edition)
+    return _stats(edition, rows, audience=audience, now=now)
 
 
 async def keep_totals(session: AsyncSession, *, before: datetime, now: datetime) -> bool:
@@ -93,7 +97,9 @@ def unconcluded(deliveries: Mapping[LedgerState, int]) -> int:
     return sum(deliveries.get(state, 0) for state in ("pending", "sending", "deferred"))
 
 
-def _stats(edition: Edition, rows: Sequence[Mapping[str, Any]], *, now: datetime) -> Stats:
+def _stats(
+    edition: Edition, rows: Sequence[Mapping[str, Any]], *, audience: int | None, now: datetime
+) -> Stats:
     totals: Counter[str] = Counter()
     for row in rows:
         totals.update({name: row[name] for name in _TOTALS})
@@ -101,6 +107,7 @@ def _stats(edition: Edition, rows: Sequence[Mapping[str, Any]], *, now: datetime
     rate = _rate(edition, totals["just_left"], now=now)
     return Stats(
         state=edition.state,
+        audience=audience,
         recipients=totals["count"],
         is_complete=edition.fanned_out_at is not None,
         deliveries=deliveries,
