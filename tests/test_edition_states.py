@@ -425,13 +425,14 @@ async def test_stats_tell_what_became_of_each_mail(
 
 
 async def test_stats_of_a_draft_say_how_many_would_get_it(desk: Api, database: Database) -> None:
-    for name, choice in {
+    choices: dict[str, dict[str, Any]] = {
         "all": {},
         "videos": {"topics": ["videos"]},
         "stories": {"topics": ["stories"]},
         "weekly": {"frequency": "weekly"},
         "gone": {"state": "unsubscribed"},
-    }.items():
+    }
+    for name, choice in choices.items():
         await add_subscriber(database, f"{name}@example.org", **choice)
     for_all, for_some = await create(desk), await create(desk, topics=["videos"])
     assert (await get_json(desk, for_all, "stats"))["audience"] == 3
