@@ -46,4 +46,9 @@ export default {
   api_key_ended: "This key has been revoked or has expired. Make another one.",
   idempotency_secret_shown:
     "This was done, but its secret was lost on the way and can’t be shown again. Close this window: the key is in the list. Revoke it, or give it a new secret.",
+  // editions
+  edition_started: "This edition has started, so it stays as it is.",
+  edition_state: "This edition is in another state by now, which does not allow that.",
+  in_the_past: "Please choose a time that is still to come.",
+  topic_exists: "There is a topic of that name already.",
 };

@@ -45,4 +45,9 @@ export default {
   api_key_ended: "Cette clé a été révoquée ou a expiré. Créez-en une autre.",
   idempotency_secret_shown:
     "C’est fait, mais le secret s’est perdu en route et ne peut pas être affiché à nouveau. Fermez cette fenêtre : la clé est dans la liste. Révoquez-la, ou donnez-lui un nouveau secret.",
+  // editions
+  edition_started: "Cette édition est partie, elle reste donc telle quelle.",
+  edition_state: "Cette édition est désormais dans un autre état, qui ne le permet pas.",
+  in_the_past: "Veuillez choisir un moment à venir.",
+  topic_exists: "Un thème de ce nom existe déjà.",
 };

@@ -1,0 +1,100 @@
+// All editions of the newsletter, by state, and where a new one begins.
+import { call } from "../api.js";
+import { createForm, field, refusal, submitButton } from "../forms.js";
+import { ago, count, moment } from "../format.js";
+import { html, nothing, ref } from "../html.js";
+import { go } from "../router.js";
+import { language, texts } from "../texts.js";
+import { stateBadge } from "../parts/edition-head.js";
+import { createTopicEditor } from "../parts/topic-editor.js";
+
+const t = await texts("editions");
+
+const STATES = ["draft", "scheduled", "sending", "paused", "sent", "cancelled"];
+export default async function deskEditions({ query, signal, update }) {
+  const state = STATES.includes(query.get("state")) ? query.get("state") : "";
+  const load = (cursor) => {
+    const wanted = Object.entries({ limit: 30, state, cursor }).filter(([, value]) => value);
+    return call(`/v1/newsletter/editions?${new URLSearchParams(wanted)}`, { signal });
+  };
+  const [page, topics] = await Promise.all([load(), createTopicEditor({ update, signal })]);
+  const found = { items: page.items, next: page.next_cursor };
+  const more = createForm(update, async () => {
+    const next = await load(found.next);
+    Object.assign(found, { items: [...found.items, ...next.items], next: next.next_cursor });
+  });
+  const beginning = createBeginning(update);
+
+  const view = () => html`
+    <div class="desk-head">
+      <h1 tabindex="-1">${t.editions}</h1>
+      <button type="button" class="button" @click=${beginning.open}>${t.newEdition}</button>
+    </div>
+    ${filters(state)}
+    ${found.items.length ? html`<ul class="rows editions">${found.items.map(row)}</ul>` : nothingYet(state)}
+    ${found.next ? html`<form @submit=${more.submit}>${refusal(more)}<div class="actions">${submitButton(more, t.more, "secondary small")}</div></form>` : nothing}
+    ${topics.view()}
+    ${beginning.view()}
+  `;
+  return { title: t.editions, view };
+}
+
+const filters = (chosen) => html`
+  <nav class="filters" aria-label=${t.byState}>
+    ${["", ...STATES].map((each) => html`
+      <a href=${each ? `/desk/editions?state=${each}` : "/desk/editions"} aria-current=${each === chosen ? "page" : nothing}>
+        ${each ? t.states[each] : t.all}
+      </a>
+    `)}
+  </nav>
+`;
+
+const row = (edition) => html`
+  <li>
+    <div class="edition-row">
+      <a href="/desk/editions/${edition.id}">${edition.name}</a>
+      <p class="quiet"><span class="number">${t.number(edition.number)}</span>${edition.kind === "digest" ? html` · ${t.digest}` : nothing}
+        ${edition.subject ? html` · <span lang=${edition.language}>${edition.subject}</span>` : nothing}</p>
+    </div>
+    <p class="edition-when">${stateBadge(edition.state)} <small>${whenOf(edition)}</small></p>
+  </li>
+`;
+
+function whenOf(edition) {
+  switch (edition.state) {
+    case "scheduled": return t.leavesAt(moment(edition.send_at));
+    case "sent": return `${moment(edition.finished_at)} · ${t.toRecipients(edition.recipients, count)}`;
+    case "draft": return t.changed(ago(edition.updated_at));
+    default: return t.toRecipients(edition.recipients, count);
+  }
+}
+
+const nothingYet = (state) => html`
+  <p class="empty-state">${state ? t.noneInState : t.noneYet}</p>
+`;
+
+/** A new edition needs a name among editors, and nothing else. */
+function createBeginning(update) {
+  let dialog;
+  let once = crypto.randomUUID();
+  const form = createForm(update, async ({ name }) => {
+    const edition = await call("/v1/newsletter/editions", { body: { name, language }, once });
+    once = crypto.randomUUID();
+    dialog.close();
+    go(`/desk/editions/${edition.id}`);
+  });
+  const view = () => html`
+    <dialog aria-labelledby="new-heading" ${ref((element) => { dialog = element; })}>
+      <form novalidate @submit=${form.submit}>
+        <h2 id="new-heading">${t.newEdition}</h2>
+        ${refusal(form)}
+        ${field(form, "name", t.name, { hint: t.nameHint, maxlength: 200, onInput: () => { once = crypto.randomUUID(); } })}
+        <div class="actions">
+          ${submitButton(form, t.begin)}
+          <button type="button" class="button secondary" @click=${() => dialog.close()}>${t.notNow}</button>
+        </div>
+      </form>
+    </dialog>
+  `;
+  return { view, open: () => dialog.showModal() };
+}
