@@ -10,11 +10,14 @@ export function placeName(place) {
   return name ? `${t.places[name]} (${languageName(language)})` : t.places[first];
 }
 
-/** One short line that is always true. */
+/** One short line that is always true. A voice says it only when something is wrong. */
 export function saveState(draft) {
   const clock = draft.savedAt && new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "short" });
   const [mark, words] = stateOf(draft, clock);
-  return html`<p class="save-state ${mark}" role="status"><span class="dot" aria-hidden="true"></span>${words}</p>`;
+  return html`
+    <p class="save-state ${mark}"><span class="dot" aria-hidden="true"></span>${words}</p>
+    <p class="unseen" role="status">${mark === "bad" ? words : nothing}</p>
+  `;
 }
 
 function stateOf(draft, clock) {

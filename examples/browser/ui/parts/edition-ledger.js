@@ -30,7 +30,7 @@ export function createLedger({ id, update, signal }) {
   }
 
   async function fetchPage(cursor) {
-    const wanted = Object.entries({ limit: 50, cursor, ...filter }).filter(([, value]) => value);
+    const wanted = Object.entries({ limit: 20, cursor, ...filter }).filter(([, value]) => value);
     const page = await call(`/v1/newsletter/editions/${id}/deliveries?${new URLSearchParams(wanted)}`, { signal });
     ledger.items = cursor ? [...ledger.items, ...page.items] : page.items;
     ledger.next = page.next_cursor;
@@ -63,9 +63,9 @@ export function createLedger({ id, update, signal }) {
 }
 
 const table = (items) => (items.length ? html`
-  <div class="table-scroll" tabindex="0" role="region" aria-label=${t.ledger}>
+  <div class="table-scroll" tabindex="0" role="group" aria-label=${t.ledger}>
     <table class="ledger">
-      <thead><tr>${[t.address, t.state, t.answer, t.attempts, t.when].map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
+      <thead><tr>${[t.address, t.state, t.answer, t.attempts, t.when].map((each) => html`<th scope="col" class=${each === t.attempts ? "number" : nothing}>${each}</th>`)}</tr></thead>
       <tbody>${items.map(row)}</tbody>
     </table>
   </div>
@@ -75,7 +75,7 @@ const row = (entry) => html`
   <tr>
     <td>${entry.email ?? t.erased}</td>
     <td><span class="badge ${MARKS[entry.state] ?? ""}">${t.deliveryStates[entry.state]}</span>${returned(entry)}</td>
-    <td>${[entry.smtp_status ?? entry.smtp_code, entry.reason].filter(Boolean).join(" ") || "–"}</td>
+    <td>${answerOf(entry)}</td>
     <td class="number">${entry.attempts}</td>
     <td>${whenOf(entry)}</td>
   </tr>
@@ -83,6 +83,12 @@ const row = (entry) => html`
 
 const returned = (entry) => ["bounced", "complained", "unsubscribed"].map((each) =>
   (entry[`${each}_at`] ? html` <span class="badge warn">${t.figures[each]}</span>` : nothing));
+
+/** A server's words mostly begin with its code. */
+function answerOf({ smtp_code: code, smtp_status: status, reason }) {
+  const number = status ?? code;
+  return reason?.includes(number ?? "") ? reason : [number, reason].filter(Boolean).join(" ") || "–";
+}
 
 function whenOf({ finished_at: finished, next_try_at: next }) {
   if (finished) return moment(finished);

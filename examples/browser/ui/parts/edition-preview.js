@@ -11,9 +11,11 @@ const t = await texts("editions");
 // CSS pixels: of a window of a mail program, and of a phone.
 const WIDTHS = { desktop: 640, phone: 375 };
 
+const isSmall = () => matchMedia("(max-width: 40rem)").matches;
+
 /** `load(language)` fetches what is saved; `view()` shows the newest of it. */
 export function createPreview({ id, update, signal, onPlace }) {
-  const preview = { found: null, problem: null, isLoading: false, shape: "desktop", load, view };
+  const preview = { found: null, problem: null, isLoading: false, shape: isSmall() ? "phone" : "desktop", load, view };
   const box = { element: null, frame: null };
   let turn = 0;
   let shownTurn = 0;

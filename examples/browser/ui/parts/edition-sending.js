@@ -121,7 +121,7 @@ const figure = (name, value, mark = "") => html`
 
 const failureTable = (failures) => html`
   <h3>${t.answers}</h3>
-  <div class="table-scroll" tabindex="0" role="region" aria-label=${t.answers}>
+  <div class="table-scroll" tabindex="0" role="group" aria-label=${t.answers}>
     <table>
       <thead><tr><th scope="col">${t.state}</th><th scope="col">${t.answer}</th><th scope="col" class="number">${t.mails}</th></tr></thead>
       <tbody>${failures.map((each) => html`
@@ -133,10 +133,11 @@ const failureTable = (failures) => html`
 
 /** What can be done in this state; `take` posts a step, `openCancel` asks first. */
 export const sendingSteps = ({ stats }, { isBusy, take, retry, openCancel }) => {
-  const canRetry = stats.deliveries.failed + stats.deliveries.unknown > 0 && stats.state !== "cancelled";
+  const canRetry = stats.deliveries.failed + stats.deliveries.unknown > 0;
   const step = (label, act, style = "") => html`
     <button type="button" class="button ${style}" aria-disabled=${isBusy} @click=${() => isBusy || act()}>${label}</button>
   `;
+  if (stats.state === "cancelled" || (stats.state === "sent" && !canRetry)) return nothing;
   return html`
     <div class="actions">
       ${stats.state === "sending" ? step(t.pause, () => take("pause")) : nothing}

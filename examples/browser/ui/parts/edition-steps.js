@@ -42,7 +42,7 @@ function createDialog(name, update, send) {
  * whether the server has all of it.
  */
 export function createSteps({ draft, update, settle, take, shownLanguage, topics, onTested, remove }) {
-  const state = { audience: null, time: "" };
+  const state = { audience: null, time: "", to: currentAccount().email };
   const address = () => `/v1/newsletter/editions/${draft.edition.id}`;
   const settled = async () => {
     if (!(await settle())) throw new Problem(0, { title: t.saveFirst });
@@ -51,6 +51,7 @@ export function createSteps({ draft, update, settle, take, shownLanguage, topics
   let once = crypto.randomUUID();
   const test = createDialog("test", update, async ({ to }) => {
     await settled();
+    if (!to.trim()) throw new Problem(422, { title: t.addressMissing });
     const body = { to: to.split(/[\s,;]+/).filter(Boolean), language: shownLanguage() };
     try {
       onTested(await call(`${address()}/test`, { body, once }));
@@ -92,7 +93,7 @@ export function createSteps({ draft, update, settle, take, shownLanguage, topics
   }
 
   const views = () => html`
-    ${test.view(t.testMail, testFields(test.form, shownLanguage()), t.sendTest)}
+    ${test.view(t.testMail, testFields(test.form, shownLanguage(), state), t.sendTest)}
     ${schedule.view(t.schedule, timeFields(schedule.form, state.time, (time) => { state.time = time; update(); }), t.scheduleIt)}
     ${send.view(t.sendNow, summary(draft, state, topics), state.audience === null ? null : t.sendTo(state.audience))}
     ${cancel.view(t.cancelSending, html`<p>${t.cancelDetail}</p>`, t.cancelSending, "danger")}
@@ -108,11 +109,11 @@ export function takeStep({ edition, tag }, step, body) {
   return exchange(path, { method: "POST", body, tag: isStart ? tag : undefined });
 }
 
-const testFields = (form, language) => html`
+const testFields = (form, language, state) => html`
   <p>${t.testDetail(languageName(language))}</p>
   ${fieldRow(form, "to", t.testTo, { hint: t.testToHint }, (described, isInvalid) => html`
-    <input id="to" name="to" type="email" multiple .defaultValue=${currentAccount()?.email ?? ""} autocomplete="email"
-      autocapitalize="none" aria-describedby=${described} aria-invalid=${isInvalid}>
+    <input id="to" name="to" type="email" multiple .value=${state.to} autocomplete="email"
+      autocapitalize="none" aria-describedby=${described} aria-invalid=${isInvalid} @input=${({ target }) => { state.to = target.value; }}>
   `)}
 `;
 

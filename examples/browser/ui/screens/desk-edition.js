@@ -51,6 +51,7 @@ export default async function deskEdition({ params, signal, update }) {
 
   /** Whatever the server has by now: show that, and follow what is on its way. */
   function follow() {
+    state.tested = null;
     preview.load(state.shown);
     if (hasStarted() && !state.progress) call(`${address}/stats`, { signal }).then(begin, () => {});
   }

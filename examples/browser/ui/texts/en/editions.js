@@ -121,6 +121,7 @@ export default {
   testDetail: (language) => `The mail as readers of ${language} will get it, marked as a test. Its links change nothing.`,
   testTo: "Send it to",
   testToHint: "Up to ten addresses, with commas between them.",
+  addressMissing: "Please enter an address.",
   sendTest: "Send the test",
   tested: (value) => (value === 1 ? "The test mail is on its way." : `${number(value)} test mails are on their way.`),
   schedule: "Schedule",

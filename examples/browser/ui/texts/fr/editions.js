@@ -121,6 +121,7 @@ export default {
   testDetail: (language) => `Le courriel tel que ses lecteurs le recevront (${language}), marqué comme essai. Ses liens ne changent rien.`,
   testTo: "L’envoyer à",
   testToHint: "Dix adresses au plus, séparées par des virgules.",
+  addressMissing: "Veuillez indiquer une adresse.",
   sendTest: "Envoyer l’essai",
   tested: (value) => (value === 1 ? "Le courriel d’essai est en route." : `${number(value)} courriels d’essai sont en route.`),
   schedule: "Programmer",
