@@ -42,7 +42,11 @@ const time = (value, shown) => html`<time datetime=${value} title=${moment(value
 
 const buttons = (key, rotate, revoke) => html`
   <div class="actions">
-    <button class="button secondary small" aria-describedby="key-${key.id}" @click=${() => rotate(key)}>${t.rotate}</button>
-    <button class="button danger small" aria-describedby="key-${key.id}" @click=${() => revoke(key)}>${t.revoke}</button>
+    ${button(key, t.rotate, "secondary", () => rotate(key))}
+    ${button(key, t.revoke, "danger", () => revoke(key))}
   </div>
+`;
+
+const button = ({ id }, name, style, act) => html`
+  <button class="button small ${style}" aria-describedby="key-${id}" @click=${act}>${name}</button>
 `;

@@ -13,25 +13,33 @@ const t = await texts("newsletter");
  * gives null, it was changed elsewhere meanwhile; `read()` gives how.
  */
 export function createSubscription(update, found, actions) {
-  const now = { notice: null };
-  const choosing = createForm(update, () => act(() => actions.save(now.choices.read()), t.saved));
+  const now = { notice: null, isSaved: false };
+  const choosing = createForm(update, async () => {
+    now.isSaved = await act(() => actions.save(now.choices.read()));
+  });
   const leaving = createForm(update, () => act(actions.leave));
-  const comingBack = createForm(update, () => act(actions.comeBack, t.confirmed));
+  const comingBack = createForm(update, () => act(actions.comeBack, { text: t.confirmed, style: "good" }));
   take(found);
 
   function take(next) {
-    const choices = createChoices(update, { offered: next.choice, chosen: next });
+    const choices = createChoices(changed, { offered: next.choice, chosen: next });
     Object.assign(now, { found: next, choices, isSubscribed: next.status === "subscribed" });
   }
 
-  async function act(action, done) {
-    now.notice = null;
+  function changed() {
+    now.isSaved = false;
+    update();
+  }
+
+  async function act(action, notice = null) {
+    Object.assign(now, { notice: null, isSaved: false });
     const was = now.isSubscribed;
     const next = await action();
     take(next ?? (await actions.read()));
-    now.notice = next ? done && { text: done, style: "good" } : { text: t.changed, style: "warn" };
+    now.notice = next ? notice : { text: t.changed, style: "warn" };
     update();
-    if (now.isSubscribed !== was) focusHeading();
+    if (now.notice || now.isSubscribed !== was) focusHeading();
+    return next !== null;
   }
 
   return {
@@ -43,7 +51,7 @@ export function createSubscription(update, found, actions) {
     },
     view: () => html`
       <div role="status">${now.notice ? notice(now.notice) : nothing}</div>
-      ${now.isSubscribed ? choiceForm(choosing, now.choices) : comeBackForm(comingBack, now.found)}
+      ${now.isSubscribed ? choiceForm(choosing, now) : comeBackForm(comingBack, now.found)}
       ${now.isSubscribed ? leaveForm(leaving) : nothing}
     `,
   };
@@ -51,11 +59,14 @@ export function createSubscription(update, found, actions) {
 
 const notice = ({ text, style }) => html`<p class="notice ${style}">${text}</p>`;
 
-const choiceForm = (form, choices) => html`
+const choiceForm = (form, { choices, isSaved }) => html`
   <form novalidate @submit=${form.submit}>
     ${refusal(form)}
     ${choices.view(form)}
-    <div class="actions">${submitButton(form, t.save)}</div>
+    <div class="actions">
+      ${submitButton(form, t.save)}
+      <p class="saved" role="status">${isSaved ? t.saved : nothing}</p>
+    </div>
   </form>
 `;
 

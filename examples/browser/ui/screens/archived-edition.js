@@ -17,7 +17,8 @@ export default async function archivedEdition({ params, query, signal }) {
     <article class="edition">
       <header>
         <p class="quiet">
-          <a href="/newsletter">${t.newsletter}</a> · <time datetime=${issue.published_at}>${day(issue.published_at)}</time>
+          <a href="/newsletter">${t.newsletter}</a> ·
+          <time datetime=${issue.published_at}>${day(issue.published_at)}</time>
         </p>
         <h1 tabindex="-1" lang=${issue.language}>${issue.subject}</h1>
         ${issue.preheader ? html`<p class="lead" lang=${issue.language}>${issue.preheader}</p>` : nothing}
