@@ -153,6 +153,7 @@ async def test_edition_is_sent_paused_and_resumed_in_sight(
     await page.get_by_role("button", name="Send to 60 subscribers").click()
 
     await expect(page.get_by_role("heading", name="Sending", exact=True, level=2)).to_be_visible()
+    await expect(page.get_by_role("heading", level=1)).to_be_focused()
     await page.get_by_role("button", name="Pause").click()
     await expect(page.get_by_role("heading", name="Paused: no mail leaves")).to_be_visible()
     assert desk.read(edition)["state"] == "paused"

@@ -9,12 +9,19 @@ import { audienceName } from "./edition-form.js";
 
 const t = await texts("editions");
 
+/** A step may take away the button that was pressed for it; who is not looking is then at the heading. */
+export function keepFocus() {
+  const { activeElement: focused, body } = document;
+  if (focused === body || !focused?.checkVisibility()) document.querySelector("main h1")?.focus();
+}
+
 /** A modal dialog with a form in it; `send` gets the form's values, and the dialog closes after it. */
 function createDialog(name, update, send) {
   let element;
   const form = createForm(update, async (values) => {
     await send(values);
     element?.close();
+    keepFocus();
   });
   const open = () => {
     Object.assign(form, { error: null, refused: new Map() });

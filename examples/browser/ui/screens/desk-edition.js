@@ -13,7 +13,7 @@ import { editionForm } from "../parts/edition-form.js";
 import { createLedger } from "../parts/edition-ledger.js";
 import { createPreview } from "../parts/edition-preview.js";
 import { createProgress, outcome, progressView, sendingSteps } from "../parts/edition-sending.js";
-import { createSteps, departure, takeStep } from "../parts/edition-steps.js";
+import { createSteps, departure, keepFocus, takeStep } from "../parts/edition-steps.js";
 import { changedPlaces } from "../parts/edition-values.js";
 import { editionHead, previewLanguages } from "../parts/edition-head.js";
 
@@ -99,6 +99,7 @@ export default async function deskEdition({ params, signal, update }) {
     await doIt().catch((error) => refuse(doing, error));
     doing.isBusy = false;
     update();
+    keepFocus();
   }
 
   async function retry() {
