@@ -68,7 +68,7 @@ async def begin_slowly(page: Page, line: Line) -> None:
     await open_card(page, CHOOSES_A_FILE)
     line.bytes_per_second = SLOW
     await page.get_by_role("button", name=f"Download: {NAME}").click()
-    await page.wait_for_function("() => document.querySelector('progress')?.value > 0")
+    await page.wait_for_function("() => document.querySelector('progress')?.value > 20_000")
 
 
 def expected_hash(site: Site) -> str:
@@ -108,7 +108,7 @@ async def test_paused_download_goes_on_after_a_reload(
     go_on = page.get_by_role("button", name="Continue (")
     await expect(go_on).not_to_have_text("Continue (0%)")
     await go_on.click()
-    await expect(page.get_by_text("Downloaded and checked.")).to_be_visible()
+    await expect(page.get_by_text("Downloaded and checked.")).to_be_visible(timeout=PATIENCE)
     saved = await page.evaluate(WHAT_WAS_SAVED, "line-up-card-1080p50.mp4")
     assert saved == expected_hash(site)
 

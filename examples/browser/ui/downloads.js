@@ -67,9 +67,11 @@ export async function resume(download) {
   begin(Object.assign(download, { received: Math.min(size, download.received) }));
 }
 
-export function pause(download) {
-  tell(download, "paused");
+/** It says so once the disk has what was received. */
+export async function pause(download) {
   download.controller.abort();
+  await download.task;
+  if (isUnderway(download)) tell(download, "paused");
 }
 
 /** Stop, and leave nothing of it. */
@@ -86,6 +88,8 @@ export function secondsLeft({ received, size, since }) {
   const rate = since && (received - since.received) / ((performance.now() - since.time) / 1000);
   return rate > 0 ? (size - received) / rate : null;
 }
+
+const isUnderway = ({ state }) => ["running", "waiting"].includes(state);
 
 function begin(download) {
   download.controller = new AbortController();
@@ -182,6 +186,5 @@ function tell(download, state) {
 
 // Leaving the page stops them; who stays on it may read elsewhere.
 addEventListener("beforeunload", (event) => {
-  const isRunning = ({ state }) => ["running", "waiting"].includes(state);
-  if ([...downloads.values()].some(isRunning)) event.preventDefault();
+  if ([...downloads.values()].some(isUnderway)) event.preventDefault();
 });
