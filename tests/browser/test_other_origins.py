@@ -32,13 +32,19 @@ LOADED = """async () => {
     const video = document.querySelector("video");
     for (const track of video.textTracks) track.mode = "hidden";
     const until = async (isDone) => {
-        while (!isDone()) await new Promise((resolve) => setTimeout(resolve, 50));
-        return true;
+        for (let tries = 0; tries < 200 && !isDone(); tries++) {
+            await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        return isDone();
     };
     const images = [...document.querySelectorAll("main img")];
-    images.forEach((image) => { image.loading = "eager"; });
+    const seen = [];
+    for (const image of images) {
+        image.scrollIntoView();
+        seen.push(await until(() => image.naturalWidth > 0));
+    }
     return [
-        await until(() => images.every((image) => image.complete && image.naturalWidth > 0)),
+        seen.length > 0 && seen.every(Boolean),
         await until(() => video.readyState >= 1),
         video.textTracks.length > 0,
         await until(() => [...video.textTracks].every(({ cues }) => cues?.length > 0)),
