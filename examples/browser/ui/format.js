@@ -1,10 +1,10 @@
 // Numbers and times as the reader's language writes them.
-import { language } from "./texts.js";
+import { language, locale } from "./texts.js";
 
-const DAY = new Intl.DateTimeFormat(language, { dateStyle: "long", timeZone: "UTC" });
-const MOMENT = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
-const AGO = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
-const COUNT = new Intl.NumberFormat(language);
+const DAY = new Intl.DateTimeFormat(locale, { dateStyle: "long", timeZone: "UTC" });
+const MOMENT = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+const AGO = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+const COUNT = new Intl.NumberFormat(locale);
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 const SPANS = [["year", 31_557_600], ["month", 2_629_800], ["day", 86_400], ["hour", 3600], ["minute", 60]];
 
@@ -23,7 +23,7 @@ export function ago(time) {
 export function size(bytes) {
   const step = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
   const options = { style: "unit", unit: UNITS[step], maximumFractionDigits: 1 };
-  return new Intl.NumberFormat(language, options).format(bytes / 1000 ** step);
+  return new Intl.NumberFormat(locale, options).format(bytes / 1000 ** step);
 }
 
 /** 75 000 ms is 1:15. */

@@ -43,7 +43,7 @@ export function createForm(update, send) {
 
 /** Show an error as the form's own; also for what goes wrong outside of `send`. */
 export function refuse(form, error) {
-  form.error = explain(error);
+  form.error = error.errors?.length ? problems.invalid_input : explain(error);
   for (const { pointer, code, message } of error.errors ?? []) {
     const known = problems[code];
     const said = typeof known === "string" ? known : message;

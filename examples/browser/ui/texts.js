@@ -5,6 +5,8 @@ export const LANGUAGES = { en: "English", fr: "Français" };
 const KEPT_AS = "language";
 
 export const language = chosenLanguage();
+/** With the reader's region, where the browser tells one: how dates and numbers are written. */
+export const locale = navigator.languages.find((each) => each.startsWith(`${language}-`)) ?? language;
 document.documentElement.lang = language;
 
 /** The texts of one subject: `const t = await texts("account")`, then `t.logIn`. */

@@ -1,7 +1,7 @@
 // What stands above a draft: whether it is saved, and what another editor did to it meanwhile.
 import { html, nothing } from "../html.js";
 import { languageName, moment } from "../format.js";
-import { texts } from "../texts.js";
+import { locale, texts } from "../texts.js";
 
 const t = await texts("editions");
 
@@ -12,7 +12,7 @@ export function placeName(place) {
 
 /** One short line that is always true. A voice says it only when something is wrong. */
 export function saveState(draft) {
-  const clock = draft.savedAt && new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "short" });
+  const clock = draft.savedAt && new Intl.DateTimeFormat(locale, { timeStyle: "short" });
   const [mark, words] = stateOf(draft, clock);
   return html`
     <p class="save-state ${mark}"><span class="dot" aria-hidden="true"></span>${words}</p>
@@ -47,7 +47,7 @@ const changesNotice = (draft) => html`
 `;
 
 const conflict = (draft, { place, theirs, choice }) => html`
-  <div class="conflict" role="group" aria-label=${placeName(place)}>
+  <div class="edition-conflict" role="group" aria-label=${placeName(place)}>
     <h3>${placeName(place)}</h3>
     <p class="quiet">${t.theirText}</p>
     <blockquote tabindex="0">${shown(theirs)}</blockquote>

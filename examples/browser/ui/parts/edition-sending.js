@@ -3,7 +3,7 @@ import { call } from "../api.js";
 import { count, moment } from "../format.js";
 import { html, nothing } from "../html.js";
 import { say } from "../layout.js";
-import { language, texts } from "../texts.js";
+import { locale, texts } from "../texts.js";
 
 const t = await texts("editions");
 
@@ -80,14 +80,14 @@ export function progressView({ stats, isStale }) {
 
 function pace(stats) {
   if (stats.state !== "sending") return nothing;
-  const rate = t.perSecond(new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(stats.mails_per_second));
+  const rate = t.perSecond(new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }).format(stats.mails_per_second));
   return stats.seconds_left === null ? rate : `${rate} · ${t.timeLeft(span(stats.seconds_left))}`;
 }
 
 function span(seconds) {
   const [value, unit] = seconds < 90 ? [seconds, "second"] : seconds < 5400 ? [seconds / 60, "minute"] : [seconds / 3600, "hour"];
   const options = { style: "unit", unit, unitDisplay: "long" };
-  return new Intl.NumberFormat(language, { ...options, maximumFractionDigits: 0 }).format(Math.ceil(value));
+  return new Intl.NumberFormat(locale, { ...options, maximumFractionDigits: 0 }).format(Math.ceil(value));
 }
 
 /** "sender_refused: 550 …": a reason of the server's own begins with its name. */

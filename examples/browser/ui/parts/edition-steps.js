@@ -4,7 +4,7 @@ import { createForm, fieldRow, refusal, refuse, submitButton } from "../forms.js
 import { count, languageName, moment } from "../format.js";
 import { html, nothing, ref } from "../html.js";
 import { currentAccount } from "../session.js";
-import { texts } from "../texts.js";
+import { locale, texts } from "../texts.js";
 import { audienceName } from "./edition-form.js";
 
 const t = await texts("editions");
@@ -125,7 +125,7 @@ const testFields = (form, language, state) => html`
 `;
 
 const summary = (draft, { audience }, topics) => html`
-  <dl class="facts">
+  <dl class="edition-facts">
     <div><dt>${t.subject}</dt><dd>${draft.edition.subject ?? t.empty}</dd></div>
     <div><dt>${t.topics}</dt><dd>${audienceName(draft.edition.topics, topics)}</dd></div>
     <div><dt>${t.recipients}</dt><dd>${audience === null ? t.counting : html`<strong>${count(audience)}</strong>`}</dd></div>
@@ -156,7 +156,7 @@ function tomorrowMorning() {
   return localTime(date);
 }
 
-const UTC = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });
+const UTC = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });
 const utc = (local) => (Number.isNaN(Date.parse(local)) ? "" : t.inUtc(UTC.format(new Date(local))));
 
 /** The time at which it leaves, here and in UTC. */

@@ -22,7 +22,7 @@ export const keyCard = (key, { rotate, revoke, usage }) => html`
 `;
 
 const facts = (key) => html`
-  <dl class="facts">
+  <dl class="key-facts">
     <div><dt>${t.endsIn}</dt><dd><code>…${key.hint}</code></dd></div>
     <div><dt>${t.lastUsed}</dt><dd>${key.last_used_at ? time(key.last_used_at, ago) : t.never}</dd></div>
     <div><dt>${t.made}</dt><dd>${time(key.created_at, day)}</dd></div>

@@ -35,7 +35,7 @@ export async function createTopicEditor({ update, signal }) {
   }
 
   const view = () => html`
-    <section class="topics" aria-labelledby="topics-heading">
+    <section class="topic-editor" aria-labelledby="topics-heading">
       <h2 id="topics-heading">${t.topicsHeading}</h2>
       <p class="quiet">${t.topicsDetail}</p>
       <ul class="rows">${items.map((topic) => html`

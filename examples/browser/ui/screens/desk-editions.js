@@ -40,7 +40,7 @@ export default async function deskEditions({ query, signal, update }) {
 }
 
 const filters = (chosen) => html`
-  <nav class="filters" aria-label=${t.byState}>
+  <nav class="edition-filters" aria-label=${t.byState}>
     ${["", ...STATES].map((each) => html`
       <a href=${each ? `/desk/editions?state=${each}` : "/desk/editions"} aria-current=${each === chosen ? "page" : nothing}>
         ${each ? t.states[each] : t.all}

@@ -3,11 +3,11 @@ import { day, size } from "../format.js";
 import { html, nothing } from "../html.js";
 import { accountSections } from "../parts/account-sections.js";
 import { createPager, firstLimit, moreButton } from "../parts/pager.js";
-import { language, texts } from "../texts.js";
+import { locale, texts } from "../texts.js";
 
 const t = await texts("catalogue");
 const common = await texts("common");
-const timeOfDay = new Intl.DateTimeFormat(language, { timeStyle: "short" });
+const timeOfDay = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
 
 export default async function myDownloads({ signal, update }) {
   const get = (query) => call(`/v1/account/downloads?${new URLSearchParams(query)}`, { signal });

@@ -20,7 +20,7 @@ export default async function newsletter({ signal, update }) {
   const view = () => html`
     <h1 tabindex="-1">${t.newsletter}</h1>
     <p class="lead">${t.lead}</p>
-    <ul class="topics">
+    <ul class="topic-list">
       ${choice.topics.map(({ name, description }) => html`
         <li><strong>${name}</strong> <span class="quiet">${description}</span></li>
       `)}

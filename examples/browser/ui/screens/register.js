@@ -24,7 +24,7 @@ export default async function register({ query, update, signal }) {
   };
 
   const view = () => html`
-    <h1 class="hero" tabindex="-1">${t.hero}</h1>
+    <h1 class="register-title" tabindex="-1">${t.hero}</h1>
     ${waiting(keptFlow("registration"))}
     <form class="panel roomy" novalidate aria-labelledby="create" @submit=${form.submit}>
       <h2 id="create">${t.createAccount}</h2>

@@ -1,7 +1,7 @@
 const minutes = (seconds) => (seconds < 90 ? `${seconds} secondes` : `${Math.ceil(seconds / 60)} minutes`);
 
 export default {
-  unreachable: "Aucune réponse n’est arrivée. Vérifiez votre connexion et réessayez ; votre saisie est conservée.",
+  unreachable: "Aucune réponse n’est arrivée. Vérifiez votre connexion et réessayez ; votre saisie est conservée.",
   unknown: "Une erreur s’est produite. Veuillez réessayer dans un instant.",
   invalid_credentials: "L’adresse électronique ou le mot de passe est incorrect.",
   account_suspended: "Ce compte est suspendu. Écrivez-nous si vous pensez qu’il s’agit d’une erreur.",
