@@ -53,10 +53,10 @@ const page = ({ asset, related, downloads, player, language, choose, said }) => 
       ${asset.preview && asset.type !== "image" ? player.view(said("title")) : stillOf(asset, said("title"))}
       ${corrections(asset)}
       ${words("running", said("summary"))}
+      ${words("running", said("body"))}
     </div>
     <div class="asset-side">${rights(asset)}${files(asset, downloads)}</div>
     <div class="asset-more">
-      ${words("running", said("body"))}
       ${shotlist(asset, { said, player })}
       ${fold(t.script, said("script"))}
       ${fold(t.transcript, said("transcript"))}
