@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -142,6 +143,18 @@ async def test_other_browsers_download_by_themselves(
     await page.goto("/account/downloads")
     past = page.get_by_role("listitem").filter(has_text=NAME).first
     await expect(past.get_by_role("link")).to_have_attribute("href", CARD)
+
+
+async def test_collection_gives_a_list_of_all_its_files_with_their_hashes(
+    page: Page, site: Site
+) -> None:
+    await log_in(page, EMAIL)
+    await page.goto("/collections/line-up")
+    async with page.expect_download() as started:
+        await page.get_by_role("button", name="Save the list (JSON)").click()
+    path = await (await started.value).path()
+    listed = json.loads(path.read_bytes())
+    assert expected_hash(site) in {each["sha256"] for each in listed["items"]}
 
 
 async def test_visitors_are_led_to_log_in_and_back(page: Page) -> None:

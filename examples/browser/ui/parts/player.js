@@ -34,14 +34,14 @@ export function createPlayer(asset, { startAt, update }) {
 
   function take(element) {
     media = element ?? null;
-    if (!media || !startAt) return;
-    const begin = () => (media.currentTime = startAt);
-    if (media.readyState > 0) begin();
-    else media.addEventListener("loadedmetadata", begin, { once: true });
+    if (!element || !startAt) return;
+    const begin = () => (element.currentTime = startAt);
+    if (element.readyState > 0) begin();
+    else element.addEventListener("loadedmetadata", begin, { once: true });
   }
 
-  function follow() {
-    const now = media.currentTime * 1000 + 1; // a seek may end a little before its shot
+  function follow({ target }) {
+    const now = target.currentTime * 1000 + 1; // a seek may end a little before its shot
     const isRunning = ({ start_ms: start, end_ms: end }) => start <= now && (end === null || now < end);
     const running = asset.shotlist.findLast(isRunning);
     if (running?.number === player.shot) return;

@@ -123,7 +123,7 @@ function withdrawn({ message, title }) {
   const view = () => html`
     <h1 tabindex="-1">${t.withdrawn}</h1>
     <p class="lead">${t.withdrawnDetail}</p>
-    ${message && message !== title ? html`<p class="notice warn">${t.reason(message)}</p>` : nothing}
+    ${message && message !== title ? html`<p class="notice warn running">${t.reason(message)}</p>` : nothing}
     <p><a href="/search">${t.wholeCatalogue}</a></p>
   `;
   return { title: t.withdrawn, view };
