@@ -68,6 +68,9 @@ function accept(answer) {
   updateAccount(answer.account);
 }
 
+/** For what sends by itself, such as uploads: a token that is good now, or null. */
+export const accessToken = () => token();
+
 async function token() {
   if (!access.token || Date.now() < access.validUntil) return access.token;
   return renewed(access.token);

@@ -17,5 +17,9 @@ export const icon = {
   plus: line("M12 5v14M5 12h14"),
   upload: line("M12 20V9m-5 5 5-5 5 5M5 4h14"),
   clock: line("M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM12 7v5l3 3"),
+  image: line("M3 5h18v14H3zM3 16l5-5 4 4 3-3 6 6M15.5 9h.01"),
+  audio: line("M5 10v4M9 7v10M13 4v16M17 8v8M21 11v2"),
+  story: line("M5 4h14v16H5zM9 9h6M9 13h6M9 17h3"),
+  up: line("M12 19V6m-6 6 6-6 6 6"),
   back: line("M15 5l-7 7 7 7"),
 };

@@ -1,0 +1,78 @@
+import { call } from "../api.js";
+import { createForm, field, fieldRow, refusal, submitButton } from "../forms.js";
+import { languageName, size } from "../format.js";
+import { html, nothing } from "../html.js";
+import { go } from "../router.js";
+import { language, texts } from "../texts.js";
+import { dropZone } from "../parts/desk-files.js";
+import { languageOptions } from "../parts/desk-names.js";
+import { assetTypeOf, guessRendition, titleOf } from "../parts/desk-renditions.js";
+import { enqueue } from "../parts/desk-uploads.js";
+import { icon } from "../parts/icons.js";
+
+const t = await texts("desk");
+const TYPES = ["video", "image", "audio", "story"];
+const LANGUAGES = languageOptions(languageName);
+
+export default async function deskNewAsset({ update }) {
+  const draft = { title: "", type: "video", isTypeChosen: false, files: [], keys: {} };
+  const form = createForm(update, (values) => create(values, draft));
+  const drop = { files: { isOver: false }, update };
+
+  /** With a title it is made at once; without one its first file names it. */
+  function take(files) {
+    draft.files.push(...files);
+    if (files.length && !draft.isTypeChosen) draft.type = assetTypeOf(files[0]);
+    if (files.length && !draft.title.trim()) draft.title = titleOf(files[0].name);
+    update();
+    if (files.length) document.getElementById("new-asset").requestSubmit();
+  }
+
+  const view = () => html`
+    <div class="desk-new">
+      <p class="desk-back"><a href="/desk">${icon.back} ${t.toDesk}</a></p>
+      <h1 tabindex="-1">${t.newAsset}</h1>
+      <form id="new-asset" novalidate @submit=${form.submit}>
+        ${refusal(form)}
+        ${typeChoice(draft, update)}
+        ${field(form, "title", t.titleField, { hint: t.titleHint, value: draft.title, maxlength: 300, onInput: ({ target }) => { draft.title = target.value; } })}
+        ${fieldRow(form, "language", t.languageField, {}, (described) => html`
+          <select id="language" name="language" aria-describedby=${described}>
+            ${LANGUAGES.map(([code, name]) => html`<option value=${code} ?selected=${code === language}>${name}</option>`)}
+          </select>`)}
+        ${draft.files.length ? html`<ul class="rows">${draft.files.map((file) => html`<li><span>${file.name}</span> <span class="quiet">${size(file.size)}</span></li>`)}</ul>` : nothing}
+        <div class="actions">${submitButton(form, t.create)} <a href="/desk">${t.dontDoIt}</a></div>
+      </form>
+      <section class="desk-or" aria-labelledby="or-title">
+        <h2 id="or-title">${t.orDrop}</h2>
+        <p class="quiet">${t.orDropHint}</p>
+        ${dropZone(t.dropFiles, take, drop)}
+      </section>
+    </div>
+  `;
+  return { title: t.newAsset, view };
+}
+
+const typeChoice = (draft, update) => html`
+  <fieldset class="field">
+    <legend>${t.type}</legend>
+    <div class="type-choice">${TYPES.map((type) => html`
+      <label class="option"><input type="radio" name="type" value=${type} .checked=${type === draft.type}
+        @change=${() => { Object.assign(draft, { type, isTypeChosen: true }); update(); }}><span>${t.types[type]}</span></label>`)}
+    </div>
+  </fieldset>
+`;
+
+async function create({ type, title, language: spoken }, draft) {
+  const body = { type, title, language: spoken };
+  // The same words sent again make no second asset, were the first answer lost.
+  const once = (draft.keys[JSON.stringify(body)] ??= crypto.randomUUID());
+  const asset = await call("/v1/assets", { body, once });
+  const taken = new Set();
+  for (const file of draft.files) {
+    const rendition = guessRendition(file, type, taken);
+    taken.add(rendition.name);
+    enqueue(asset.id, file, rendition);
+  }
+  go(`/desk/assets/${asset.id}`, { replace: true });
+}
