@@ -5,6 +5,7 @@ import { languageName } from "../format.js";
 import { html, nothing } from "../html.js";
 import { say } from "../layout.js";
 import { texts } from "../texts.js";
+import { optionsOf } from "./desk-inputs.js";
 import { languageOptions } from "./desk-names.js";
 
 const t = await texts("desk");
@@ -26,7 +27,11 @@ export function createCaptions(desk, update) {
 
 async function put(desk, language, file, query) {
   const type = MEDIA_TYPES[file.name.split(".").at(-1).toLowerCase()] ?? "text/vtt";
-  await changeCaptions(desk, `${language}?${new URLSearchParams(query)}`, { method: "PUT", body: file, headers: { "Content-Type": type } });
+  await changeCaptions(desk, `${language}?${new URLSearchParams(query)}`, {
+    method: "PUT",
+    body: file,
+    headers: { "Content-Type": type },
+  });
 }
 
 // Each is a version of its own; what is being typed goes on from it.
@@ -38,14 +43,31 @@ async function changeCaptions(desk, target, request) {
 export const captionsSection = ({ form, remove }, desk) => html`
   <section id="captions" aria-labelledby="captions-title">
     <h2 id="captions-title" tabindex="-1">${t.captions}</h2>
-    ${desk.asset.captions.length ? html`
-      <ul class="rows">${desk.asset.captions.map((each) => html`
-        <li>
-          <span><strong>${each.label ?? languageName(each.language)}</strong> <span class="quiet">${each.language} · ${t.captionKinds[each.kind]}</span></span>
-          ${desk.isReadOnly ? nothing : html`<button class="plain link" aria-label="${t.removeCaptions} ${languageName(each.language)}"
-            @click=${() => desk.attempt(() => remove(each.language))}>${t.removeCaptions}</button>`}
-        </li>`)}
-      </ul>` : html`<p class="quiet">${t.noCaptions}</p>`}
+    ${
+      desk.asset.captions.length
+        ? html` <ul class="rows">
+            ${desk.asset.captions.map(
+              (each) =>
+                html` <li>
+                  <span
+                    ><strong>${each.label ?? languageName(each.language)}</strong>
+                    <span class="quiet">${each.language} · ${t.captionKinds[each.kind]}</span></span
+                  >
+                  ${
+                    desk.isReadOnly
+                      ? nothing
+                      : html`<button
+                          class="plain link"
+                          aria-label="${t.removeCaptions} ${languageName(each.language)}"
+                          @click=${() => desk.attempt(() => remove(each.language))}>
+                          ${t.removeCaptions}
+                        </button>`
+                  }
+                </li>`,
+            )}
+          </ul>`
+        : html`<p class="quiet">${t.noCaptions}</p>`
+    }
     ${desk.isReadOnly ? nothing : newCaptions(form, desk.asset.language)}
   </section>
 `;
@@ -56,19 +78,55 @@ const newCaptions = (form, usual) => html`
     <form novalidate @submit=${form.submit}>
       ${refusal(form)}
       <div class="pair">
-        ${fieldRow(form, "caption_language", t.captionLanguage, {}, (described) => html`
-          <select id="caption_language" name="caption_language" aria-describedby=${described}>
-            ${LANGUAGES.map(([code, name]) => html`<option value=${code} ?selected=${code === usual}>${name}</option>`)}
-          </select>`)}
-        ${fieldRow(form, "kind", t.captionKind, {}, (described) => html`
-          <select id="kind" name="kind" aria-describedby=${described}>
-            ${Object.entries(t.captionKinds).map(([kind, name]) => html`<option value=${kind}>${name}</option>`)}
-          </select>`)}
+        ${fieldRow(
+          form,
+          "caption_language",
+          t.captionLanguage,
+          {},
+          (described) =>
+            html` <select id="caption_language" name="caption_language" aria-describedby=${described}>
+              ${optionsOf(LANGUAGES, usual)}
+            </select>`,
+        )}
+        ${fieldRow(
+          form,
+          "kind",
+          t.captionKind,
+          {},
+          (described) =>
+            html` <select id="kind" name="kind" aria-describedby=${described}>
+              ${optionsOf(Object.entries(t.captionKinds), "captions")}
+            </select>`,
+        )}
       </div>
-      ${fieldRow(form, "label", t.captionLabel, { optional: true }, (described) => html`
-        <input id="label" name="label" maxlength="200" autocomplete="off" aria-describedby=${described}>`)}
-      ${fieldRow(form, "file", t.captionFile, { hint: t.captionFileHint }, (described, isInvalid) => html`
-        <input id="file" name="file" type="file" accept=".vtt,.srt,text/vtt" required aria-describedby=${described} aria-invalid=${isInvalid}>`)}
+      ${fieldRow(
+        form,
+        "label",
+        t.captionLabel,
+        { optional: true },
+        (described) =>
+          html` <input
+            id="label"
+            name="label"
+            maxlength="200"
+            autocomplete="off"
+            aria-describedby=${described} />`,
+      )}
+      ${fieldRow(
+        form,
+        "file",
+        t.captionFile,
+        { hint: t.captionFileHint },
+        (described, isInvalid) =>
+          html` <input
+            id="file"
+            name="file"
+            type="file"
+            accept=".vtt,.srt,text/vtt"
+            required
+            aria-describedby=${described}
+            aria-invalid=${isInvalid} />`,
+      )}
       <div class="actions">${submitButton(form, t.addCaptions, "secondary")}</div>
     </form>
   </details>

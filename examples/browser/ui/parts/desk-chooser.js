@@ -12,7 +12,11 @@ const PAUSE = 200;
  * `find(text)` gives suggestions, `nameOf(item)` their names; `fromText(text)` makes an item of what was
  * typed and is not among them, or null. A chooser keeps its own state: make it once per screen.
  */
-export function createChooser(editing, path, { find, nameOf, keyOf = nameOf, fromText = () => null, update }) {
+export function createChooser(
+  editing,
+  path,
+  { find, nameOf, keyOf = nameOf, fromText = () => null, update },
+) {
   const state = { text: "", options: [], active: -1, timer: null, isOpen: false };
   const items = () => editing.mine[path];
 
@@ -46,7 +50,10 @@ export function createChooser(editing, path, { find, nameOf, keyOf = nameOf, fro
     const steps = { ArrowDown: 1, ArrowUp: -1 };
     if (event.key in steps && state.isOpen) {
       const count = state.options.length;
-      state.active = state.active < 0 && event.key === "ArrowUp" ? count - 1 : (state.active + steps[event.key] + count) % count;
+      state.active =
+        state.active < 0 && event.key === "ArrowUp"
+          ? count - 1
+          : (state.active + steps[event.key] + count) % count;
     } else if (event.key === "Escape" && state.isOpen) {
       state.isOpen = false;
     } else if (event.key === "Enter") {
@@ -67,17 +74,52 @@ export function createChooser(editing, path, { find, nameOf, keyOf = nameOf, fro
   }
 
   const option = (item, index) => html`
-    <li id="${path}-option-${index}" role="option" aria-selected=${index === state.active}
-      @pointerdown=${(event) => { event.preventDefault(); add(item); }}>${nameOf(item)}</li>
+    <li
+      id="${path}-option-${index}"
+      role="option"
+      aria-selected=${index === state.active}
+      @pointerdown=${(event) => {
+        event.preventDefault();
+        add(item);
+      }}>
+      ${nameOf(item)}
+    </li>
   `;
 
-  return (label, { hint } = {}) => fieldRow(editing.form, path, label, { hint }, (described, isInvalid) => html`
-    ${chips(items(), { nameOf, keyOf, onRemove: (index) => editing.set(path, items().toSpliced(index, 1)) })}
-    <div class="chooser">
-      <input id=${path} role="combobox" aria-expanded=${state.isOpen} aria-controls="${path}-options" aria-autocomplete="list" autocomplete="off"
-        aria-activedescendant=${state.active < 0 ? nothing : `${path}-option-${state.active}`} aria-describedby=${described}
-        aria-invalid=${isInvalid} .value=${state.text} @input=${type} @keydown=${press} @blur=${leave}>
-      <ul id="${path}-options" class="suggestions" role="listbox" aria-label=${label} ?hidden=${!state.isOpen}>${state.options.map(option)}</ul>
-    </div>
-  `);
+  const onRemove = (index) => editing.set(path, items().toSpliced(index, 1));
+
+  return (label, { hint } = {}) =>
+    fieldRow(
+      editing.form,
+      path,
+      label,
+      { hint },
+      (described, isInvalid) => html`
+        ${chips(items(), { nameOf, keyOf, onRemove })}
+        <div class="chooser">
+          <input
+            id=${path}
+            role="combobox"
+            aria-expanded=${state.isOpen}
+            aria-controls="${path}-options"
+            aria-autocomplete="list"
+            autocomplete="off"
+            aria-activedescendant=${state.active < 0 ? nothing : `${path}-option-${state.active}`}
+            aria-describedby=${described}
+            aria-invalid=${isInvalid}
+            .value=${state.text}
+            @input=${type}
+            @keydown=${press}
+            @blur=${leave} />
+          <ul
+            id="${path}-options"
+            class="suggestions"
+            role="listbox"
+            aria-label=${label}
+            ?hidden=${!state.isOpen}>
+            ${state.options.map(option)}
+          </ul>
+        </div>
+      `,
+    );
 }

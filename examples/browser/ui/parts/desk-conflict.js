@@ -32,7 +32,11 @@ const choice = (editing, { name, mine, theirs, isTheirs }) => html`
 
 const side = (editing, name, isTheirs, label, value, isChosen) => html`
   <label class="option side ${isChosen ? "is-chosen" : ""}">
-    <input type="radio" name="conflict-${name}" .checked=${isChosen} @change=${() => editing.choose(name, isTheirs)}>
+    <input
+      type="radio"
+      name="conflict-${name}"
+      .checked=${isChosen}
+      @change=${() => editing.choose(name, isTheirs)} />
     <span><strong>${label}</strong><span class="side-text">${told(value)}</span></span>
   </label>
 `;

@@ -8,8 +8,14 @@ import { renumber } from "./desk-shots.js";
 /** `onSaved(asset)` is called with each version that this page has brought about. */
 export function createEditing({ asset, tag, update, signal, onSaved }) {
   const editing = {
-    asset, tag, note: "", conflicts: [], theirs: null, restoredFrom: null,
-    base: editable(asset), mine: editable(asset),
+    asset,
+    tag,
+    note: "",
+    conflicts: [],
+    theirs: null,
+    restoredFrom: null,
+    base: editable(asset),
+    mine: editable(asset),
     changed: () => changedFields(editing.base, editing.mine),
     isUnsaved: () => editing.asset.status !== "withdrawn" && editing.changed().length > 0,
     set(path, value) {
@@ -45,9 +51,15 @@ function take(editing, { asset, tag }) {
   const theirs = editable(asset);
   const { merged, conflicts } = merge(editing.base, editing.mine, theirs);
   const stillOpen = editing.conflicts.filter(({ name }) => !conflicts.includes(name));
-  editing.conflicts = [...stillOpen, ...conflicts.map((name) => ({ name, mine: structuredClone(merged[name]), isTheirs: null }))];
+  editing.conflicts = [
+    ...stillOpen,
+    ...conflicts.map((name) => ({ name, mine: structuredClone(merged[name]), isTheirs: null })),
+  ];
   Object.assign(editing, { asset, tag, base: theirs, mine: merged });
-  editing.conflicts = editing.conflicts.map((each) => ({ ...each, theirs: structuredClone(theirs[each.name]) }));
+  editing.conflicts = editing.conflicts.map((each) => ({
+    ...each,
+    theirs: structuredClone(theirs[each.name]),
+  }));
   if (!editing.isUnsaved()) dropDraft(asset.id);
 }
 
@@ -72,12 +84,22 @@ async function save(editing, onSaved, signal) {
 }
 
 async function send(editing, patch, asked) {
-  const body = editing.asset.status === "published" && editing.note.trim() ? { ...patch, note: editing.note } : patch;
+  const body =
+    editing.asset.status === "published" && editing.note.trim() ? { ...patch, note: editing.note } : patch;
   const path = `/v1/assets/${editing.asset.id}`;
   const { body: asset, tag } = await exchange(path, { method: "PATCH", body, tag: editing.tag });
   // What was typed while it was on its way is not saved yet.
   const { merged } = merge(asked, editing.mine, editable(asset));
-  Object.assign(editing, { asset, tag, base: editable(asset), mine: merged, note: "", conflicts: [], theirs: null, restoredFrom: null });
+  Object.assign(editing, {
+    asset,
+    tag,
+    base: editable(asset),
+    mine: merged,
+    note: "",
+    conflicts: [],
+    theirs: null,
+    restoredFrom: null,
+  });
   if (editing.isUnsaved()) keepDraft(editing);
   else dropDraft(asset.id);
 }
@@ -98,7 +120,13 @@ function choose(editing, name, isTheirs, update) {
 }
 
 function discard(editing, update) {
-  Object.assign(editing, { mine: structuredClone(editing.base), conflicts: [], theirs: null, restoredFrom: null, note: "" });
+  Object.assign(editing, {
+    mine: structuredClone(editing.base),
+    conflicts: [],
+    theirs: null,
+    restoredFrom: null,
+    note: "",
+  });
   Object.assign(editing.form, { error: null, refused: new Map() });
   dropDraft(editing.asset.id);
   update();
@@ -122,4 +150,5 @@ export async function step(editing, method, action, body) {
   if (asset) take(editing, { asset, tag });
 }
 
-export const remove = (editing) => call(`/v1/assets/${editing.asset.id}`, { method: "DELETE", tag: editing.tag });
+export const remove = (editing) =>
+  call(`/v1/assets/${editing.asset.id}`, { method: "DELETE", tag: editing.tag });

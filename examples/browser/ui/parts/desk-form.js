@@ -17,27 +17,46 @@ const SUGGESTED = 8;
 
 /** The inputs that suggest; they remember what is being typed. */
 export function createChoosers(editing, update, signal) {
-  const search = (path) => (text) => call(`${path}${encodeURIComponent(text)}&limit=${SUGGESTED}`, { signal });
+  const search = (path) => (text) =>
+    call(`${path}${encodeURIComponent(text)}&limit=${SUGGESTED}`, { signal });
   const named = { nameOf: ({ title }) => title, keyOf: ({ id }) => id, update };
-  const findLanguages = async (text) => LANGUAGES.filter(([code, name]) => code === text || name.toLowerCase().startsWith(text.toLowerCase())).map(([code]) => code);
+  const findLanguages = async (text) =>
+    LANGUAGES.filter(
+      ([code, name]) => code === text || name.toLowerCase().startsWith(text.toLowerCase()),
+    ).map(([code]) => code);
   return {
     keywords: createChooser(editing, "keywords", {
       find: async (text) => (await search("/v1/keywords?q=")(text)).items.map(({ name }) => name),
-      nameOf: (name) => name, fromText: (text) => text, update,
+      nameOf: (name) => name,
+      fromText: (text) => text,
+      update,
     }),
     spoken: createChooser(editing, "spoken_languages", {
-      find: findLanguages, nameOf: languageName, keyOf: (code) => code, update,
-      fromText: (text) => LANGUAGES.find(([code, name]) => code === text || name.toLowerCase() === text.toLowerCase())?.[0],
+      find: findLanguages,
+      nameOf: languageName,
+      keyOf: (code) => code,
+      update,
+      fromText: (text) =>
+        LANGUAGES.find(([code, name]) => code === text || name.toLowerCase() === text.toLowerCase())?.[0],
     }),
-    collections: createChooser(editing, "collections", { find: async (text) => (await search("/v1/collections?q=")(text)).items, ...named }),
-    related: createChooser(editing, "related", { find: (text) => findAssets(text, editing.asset.id, signal), ...named }),
+    collections: createChooser(editing, "collections", {
+      find: async (text) => (await search("/v1/collections?q=")(text)).items,
+      ...named,
+    }),
+    related: createChooser(editing, "related", {
+      find: (text) => findAssets(text, editing.asset.id, signal),
+      ...named,
+    }),
   };
 }
 
 /** Public ones by their words; one that is not, by its exact slug or id. */
 async function findAssets(text, except, signal) {
   const [found, exact] = await Promise.all([
-    call(`/v1/assets?q=${encodeURIComponent(text)}&limit=${SUGGESTED}&fields=id,title`, { signed: false, signal }),
+    call(`/v1/assets?q=${encodeURIComponent(text)}&limit=${SUGGESTED}&fields=id,title`, {
+      signed: false,
+      signal,
+    }),
     /^[a-z0-9-]{3,}$/.test(text) ? call(`/v1/assets/${text}`, { signal }).catch(() => null) : null,
   ]);
   const items = exact ? [exact, ...found.items.filter(({ id }) => id !== exact.id)] : found.items;
@@ -45,79 +64,155 @@ async function findAssets(text, except, signal) {
 }
 
 const section = (id, title, ...content) => html`
-  <section id=${id} aria-labelledby="${id}-title"><h2 id="${id}-title" tabindex="-1">${title}</h2>${content}</section>
+  <section id=${id} aria-labelledby="${id}-title">
+    <h2 id="${id}-title" tabindex="-1">${title}</h2>
+    ${content}
+  </section>
 `;
 const pair = (...fields) => html`<div class="pair">${fields}</div>`;
 
 export function textSection(editing) {
   const lang = editing.mine.language;
   const isStory = editing.asset.type === "story";
-  return section("text", t.sections.text,
+  return section(
+    "text",
+    t.sections.text,
     textField(editing, "title", f.title, { lang, maxlength: 300 }),
     textField(editing, "headline", f.headline, { lang, hint: t.hints.headline }),
     textField(editing, "summary", f.summary, { lang, rows: 4 }),
     isStory ? textField(editing, "body", f.body, { lang, rows: 16 }) : nothing,
-    pair(selectField(editing, "language", f.language, LANGUAGES),
-      isStory ? nothing : selectField(editing, "content_class", f.content_class, CLASSES)),
+    pair(
+      selectField(editing, "language", f.language, LANGUAGES),
+      isStory ? nothing : selectField(editing, "content_class", f.content_class, CLASSES),
+    ),
     isStory ? nothing : textField(editing, "script", f.script, { lang, rows: 8, hint: t.hints.script }),
     textField(editing, "ed_note", f.ed_note, { rows: 2, hint: t.hints.ed_note }),
   );
 }
 
-export const aboutSection = (editing, choosers) => section("about", t.sections.about,
-  choosers.keywords(f.keywords, { hint: t.hints.keywords }),
-  editing.asset.type === "story" ? nothing : choosers.spoken(f.spoken_languages, { hint: t.hints.spoken_languages }),
-  pair(textField(editing, "location/name", t.place), textField(editing, "location/city", t.city)),
-  selectField(editing, "location/country", t.country, COUNTRIES),
-  html`<details class="more"><summary>${t.coordinates}</summary>${pair(
-    numberField(editing, "location/latitude", t.latitude), numberField(editing, "location/longitude", t.longitude))}</details>`,
-  pair(textField(editing, "filmed_from", f.filmed_from, { type: "date" }), textField(editing, "filmed_to", f.filmed_to, { type: "date" })),
-  rowsField(editing, "people", { legend: f.people, add: t.addPerson, fresh: { relation: "shown" }, columns: [
-    { name: "name", label: t.name, wide: true }, { name: "role", label: t.role }, { name: "rank", label: t.rank },
-    { name: "relation", label: t.relation, options: Object.entries(t.relations) },
-  ] }),
-  rowsField(editing, "organisations", { legend: f.organisations, add: t.addOrganisation, columns: [
-    { name: "name", label: t.name, wide: true }, { name: "uri", label: t.address, type: "url" },
-  ] }),
-);
+export const aboutSection = (editing, choosers) =>
+  section(
+    "about",
+    t.sections.about,
+    choosers.keywords(f.keywords, { hint: t.hints.keywords }),
+    editing.asset.type === "story"
+      ? nothing
+      : choosers.spoken(f.spoken_languages, { hint: t.hints.spoken_languages }),
+    pair(textField(editing, "location/name", t.place), textField(editing, "location/city", t.city)),
+    selectField(editing, "location/country", t.country, COUNTRIES),
+    html`<details class="more">
+      <summary>${t.coordinates}</summary>
+      ${pair(
+        numberField(editing, "location/latitude", t.latitude),
+        numberField(editing, "location/longitude", t.longitude),
+      )}
+    </details>`,
+    pair(
+      textField(editing, "filmed_from", f.filmed_from, { type: "date" }),
+      textField(editing, "filmed_to", f.filmed_to, { type: "date" }),
+    ),
+    rowsField(editing, "people", {
+      legend: f.people,
+      add: t.addPerson,
+      fresh: { relation: "shown" },
+      columns: [
+        { name: "name", label: t.name, wide: true },
+        { name: "role", label: t.role },
+        { name: "rank", label: t.rank },
+        { name: "relation", label: t.relation, options: Object.entries(t.relations) },
+      ],
+    }),
+    rowsField(editing, "organisations", {
+      legend: f.organisations,
+      add: t.addOrganisation,
+      columns: [
+        { name: "name", label: t.name, wide: true },
+        { name: "uri", label: t.address, type: "url" },
+      ],
+    }),
+  );
 
-export const rightsSection = (editing) => section("rights", t.sections.rights,
-  textField(editing, "rights/usage_terms", t.usageTerms, { rows: 3, hint: t.hints.usage_terms }),
-  pair(textField(editing, "rights/credit_line", t.creditLine), textField(editing, "rights/copyright_holder", t.copyrightHolder)),
-  pair(textField(editing, "rights/copyright_notice", t.copyrightNotice), numberField(editing, "rights/copyright_year", t.copyrightYear, { step: 1 })),
-  textField(editing, "rights/license", t.license, { type: "url", hint: t.hints.license }),
-  momentField(editing, "available_until", f.available_until, { hint: (time) => (time ? bothZones(time, language) : t.hints.available_until) }),
-  rowsField(editing, "credits", { legend: f.credits, add: t.addCredit, columns: [
-    { name: "role", label: t.role }, { name: "name", label: t.name, wide: true },
-  ] }),
-  rowsField(editing, "restrictions", { legend: f.restrictions, add: t.addRestriction, fresh: { kind: "geo", rule: "deny", values: "" }, hint: t.hints.restrictions, columns: [
-    { name: "rule", label: t.rule, options: Object.entries(t.rules) }, { name: "kind", label: t.restrictionKind, options: Object.entries(t.restrictionKinds) },
-    { name: "values", label: t.values, wide: true }, { name: "from", label: t.from, type: "date" }, { name: "to", label: t.to, type: "date" },
-    { name: "note", label: t.note, wide: true },
-  ] }),
-  rowsField(editing, "third_party", { legend: f.third_party, add: t.addThirdParty, fresh: { kind: "music" }, columns: [
-    { name: "kind", label: t.thirdPartyKind, options: Object.entries(t.thirdPartyKinds) },
-    { name: "description", label: t.description, wide: true }, { name: "owner", label: t.owner },
-  ] }),
-);
+export const rightsSection = (editing) =>
+  section(
+    "rights",
+    t.sections.rights,
+    textField(editing, "rights/usage_terms", t.usageTerms, { rows: 3, hint: t.hints.usage_terms }),
+    pair(
+      textField(editing, "rights/credit_line", t.creditLine),
+      textField(editing, "rights/copyright_holder", t.copyrightHolder),
+    ),
+    pair(
+      textField(editing, "rights/copyright_notice", t.copyrightNotice),
+      numberField(editing, "rights/copyright_year", t.copyrightYear, { step: 1 }),
+    ),
+    textField(editing, "rights/license", t.license, { type: "url", hint: t.hints.license }),
+    momentField(editing, "available_until", f.available_until, {
+      hint: (time) => (time ? bothZones(time, language) : t.hints.available_until),
+    }),
+    rowsField(editing, "credits", {
+      legend: f.credits,
+      add: t.addCredit,
+      columns: [
+        { name: "role", label: t.role },
+        { name: "name", label: t.name, wide: true },
+      ],
+    }),
+    rowsField(editing, "restrictions", {
+      legend: f.restrictions,
+      add: t.addRestriction,
+      fresh: { kind: "geo", rule: "deny", values: "" },
+      hint: t.hints.restrictions,
+      columns: [
+        { name: "rule", label: t.rule, options: Object.entries(t.rules) },
+        { name: "kind", label: t.restrictionKind, options: Object.entries(t.restrictionKinds) },
+        { name: "values", label: t.values, wide: true },
+        { name: "from", label: t.from, type: "date" },
+        { name: "to", label: t.to, type: "date" },
+        { name: "note", label: t.note, wide: true },
+      ],
+    }),
+    rowsField(editing, "third_party", {
+      legend: f.third_party,
+      add: t.addThirdParty,
+      fresh: { kind: "music" },
+      columns: [
+        { name: "kind", label: t.thirdPartyKind, options: Object.entries(t.thirdPartyKinds) },
+        { name: "description", label: t.description, wide: true },
+        { name: "owner", label: t.owner },
+      ],
+    }),
+  );
 
 /** The other language of the portal; and what there is in more of them. */
 export function translationsSection(editing) {
-  const others = new Set([...["en", "fr"].filter((code) => code !== editing.mine.language), ...Object.keys(editing.mine.translations)]);
-  return section("translations", t.sections.translations, [...others].map((code) => html`
-    <h3>${languageName(code)}</h3>
-    ${textField(editing, `translations/${code}/title`, f.title, { lang: code })}
-    ${textField(editing, `translations/${code}/headline`, f.headline, { lang: code })}
-    ${textField(editing, `translations/${code}/summary`, f.summary, { lang: code, rows: 4 })}
-    ${editing.asset.type === "story" ? textField(editing, `translations/${code}/body`, f.body, { lang: code, rows: 12 }) : nothing}
-  `));
+  const isStory = editing.asset.type === "story";
+  const others = new Set([
+    ...["en", "fr"].filter((code) => code !== editing.mine.language),
+    ...Object.keys(editing.mine.translations),
+  ]);
+  return section(
+    "translations",
+    t.sections.translations,
+    [...others].map(
+      (code) => html`
+        <h3>${languageName(code)}</h3>
+        ${textField(editing, `translations/${code}/title`, f.title, { lang: code })}
+        ${textField(editing, `translations/${code}/headline`, f.headline, { lang: code })}
+        ${textField(editing, `translations/${code}/summary`, f.summary, { lang: code, rows: 4 })}
+        ${isStory ? textField(editing, `translations/${code}/body`, f.body, { lang: code, rows: 9 }) : nothing}
+      `,
+    ),
+  );
 }
 
-export const placeSection = (editing, choosers) => section("place", t.sections.place,
-  choosers.collections(f.collections, { hint: t.hints.collections }),
-  choosers.related(f.related, { hint: t.hints.related }),
-  editing.asset.status === "published"
-    ? html`<p class="quiet">${t.slugStays} <code>/assets/${editing.asset.slug}</code></p>`
-    : textField(editing, "slug", f.slug, { hint: t.hints.slug }),
-  textField(editing, "slugline", f.slugline, { hint: t.hints.slugline }),
-);
+export const placeSection = (editing, choosers) =>
+  section(
+    "place",
+    t.sections.place,
+    choosers.collections(f.collections, { hint: t.hints.collections }),
+    choosers.related(f.related, { hint: t.hints.related }),
+    editing.asset.status === "published"
+      ? html`<p class="quiet">${t.slugStays} <code>/assets/${editing.asset.slug}</code></p>`
+      : textField(editing, "slug", f.slug, { hint: t.hints.slug }),
+    textField(editing, "slugline", f.slugline, { hint: t.hints.slugline }),
+  );

@@ -13,36 +13,57 @@ const labels = (await texts("desk-form")).fields;
 export const head = ({ asset }) => html`
   <p class="desk-back"><a href="/desk?status=${asset.status}">${icon.back} ${t.toDesk}</a></p>
   <h1 tabindex="-1" lang=${asset.language}>${asset.title}</h1>
-  <p class="desk-state">${statusBadge(asset.status)} <span>${t.types[asset.type]}</span> <span class="quiet">${t.version(asset.version)} · ${t.changed(ago(asset.updated_at))}</span></p>
+  <p class="desk-state">
+    ${statusBadge(asset.status)} <span>${t.types[asset.type]}</span>
+    <span class="quiet">${t.version(asset.version)} · ${t.changed(ago(asset.updated_at))}</span>
+  </p>
 `;
 
 const WHAT_IS_PUBLIC = {
   draft: () => t.isDraft,
-  scheduled: ({ publish_at: at }) => html`${t.isScheduled(ago(at))}<br><strong>${bothZones(at, language)}</strong>`,
-  published: ({ published_at: at, slug }) => html`${t.isPublished(moment(at))} <a href="/assets/${slug}">${t.openPublic}</a>`,
-  withdrawn: ({ withdrawn_at: at, withdrawal_reason: reason }) => html`${t.isWithdrawn(moment(at))}<br><strong>${reason}</strong>`,
+  scheduled: ({ publish_at: at }) =>
+    html`${t.isScheduled(ago(at))}<br /><strong>${bothZones(at, language)}</strong>`,
+  published: ({ published_at: at, slug }) =>
+    html`${t.isPublished(moment(at))} <a href="/assets/${slug}">${t.openPublic}</a>`,
+  withdrawn: ({ withdrawn_at: at, withdrawal_reason: reason }) =>
+    html`${t.isWithdrawn(moment(at))}<br /><strong>${reason}</strong>`,
 };
 
-/** `actions` are those of the screen: publish, publishNow, unschedule, withdraw, remove, preview. */
+const endOfRights = ({ status, available_until: end }) =>
+  end && status !== "withdrawn" ? html`<p class="quiet">${t.until(bothZones(end, language))}</p>` : nothing;
+
+/** `actions` are those of parts/desk-actions.js. */
 export const lifeCard = (desk, { problem, actions }) => html`
   <section class="panel life" aria-labelledby="life-title">
     <h2 id="life-title">${t.visibility}</h2>
     <p>${WHAT_IS_PUBLIC[desk.asset.status](desk.asset)}</p>
-    ${desk.asset.available_until && desk.asset.status !== "withdrawn" ? html`<p class="quiet">${t.until(bothZones(desk.asset.available_until, language))}</p>` : nothing}
-    ${refusal(problem)}
+    ${endOfRights(desk.asset)} ${refusal(problem)}
     <div class="life-actions">${buttons(desk.asset.status, actions)}</div>
   </section>
 `;
 
-const button = (label, onClick, style) => html`<button type="button" class="button ${style}" @click=${onClick}>${label}</button>`;
-const link = (label, onClick) => html`<button type="button" class="plain link" @click=${onClick}>${label}</button>`;
+const button = (label, onClick, style) =>
+  html`<button type="button" class="button ${style}" @click=${onClick}>${label}</button>`;
+const link = (label, onClick) =>
+  html`<button type="button" class="plain link" @click=${onClick}>${label}</button>`;
 
 function buttons(status, actions) {
   return {
-    draft: [button(t.publish, actions.publish, ""), button(t.seePreview, actions.preview, "secondary"), link(t.deleteDraft, actions.remove)],
-    scheduled: [button(t.changeSchedule, actions.publish, ""), button(t.seePreview, actions.preview, "secondary"),
-      link(t.unschedule, actions.unschedule), link(t.deleteDraft, actions.remove)],
-    published: [button(t.seePreview, actions.preview, "secondary"), button(t.withdraw, actions.withdraw, "danger")],
+    draft: [
+      button(t.publish, actions.publish, ""),
+      button(t.seePreview, actions.preview, "secondary"),
+      link(t.deleteDraft, actions.remove),
+    ],
+    scheduled: [
+      button(t.changeSchedule, actions.publish, ""),
+      button(t.seePreview, actions.preview, "secondary"),
+      link(t.unschedule, actions.unschedule),
+      link(t.deleteDraft, actions.remove),
+    ],
+    published: [
+      button(t.seePreview, actions.preview, "secondary"),
+      button(t.withdraw, actions.withdraw, "danger"),
+    ],
     withdrawn: [],
   }[status];
 }
@@ -59,8 +80,14 @@ export const saveBar = (editing) => {
         ${isPublic && changed.length ? correctionNote(editing) : nothing}
         <div class="save-actions">
           ${changed.length ? link(t.discard, () => confirm(t.discardSure) && editing.discard()) : nothing}
-          <button class="button" form="words" ?disabled=${!changed.length} aria-disabled=${editing.form.isBusy} aria-keyshortcuts="Control+S">
-            ${editing.form.isBusy ? html`<span class="spinner"></span>` : nothing}${isPublic ? t.saveCorrection : t.save}
+          <button
+            class="button"
+            form="words"
+            ?disabled=${!changed.length}
+            aria-disabled=${editing.form.isBusy}
+            aria-keyshortcuts="Control+S">
+            <span class="spinner" ?hidden=${!editing.form.isBusy}></span
+            >${isPublic ? t.saveCorrection : t.save}
           </button>
         </div>
       </div>
@@ -69,22 +96,47 @@ export const saveBar = (editing) => {
 };
 
 const correctionNote = (editing) => html`
-  <div class="field correction"><label for="note">${t.correctionNote} <small>${t.correctionNoteWho}</small></label>
-    <input id="note" maxlength="1000" autocomplete="off" .value=${editing.note} @input=${({ target }) => { editing.note = target.value; }}></div>
+  <div class="field correction">
+    <label for="note">${t.correctionNote} <small>${t.correctionNoteWho}</small></label>
+    <input
+      id="note"
+      maxlength="1000"
+      autocomplete="off"
+      .value=${editing.note}
+      @input=${({ target }) => {
+        editing.note = target.value;
+      }} />
+  </div>
 `;
 
 /** The error as a whole, and what it is about: each leads to its field. */
 const refusalSummary = (form) => html`
   <div class="refusal" role="alert" tabindex="-1" ?hidden=${!form.error}>
     ${form.error}
-    ${form.refused.size ? html`<ul>${[...form.refused].map(([path, said]) => html`<li>
-      <button type="button" class="plain link" @click=${() => toField(path)}>${labels[path.split("/")[0]] ?? path}</button>: ${said.join(" ")}</li>`)}</ul>` : nothing}
+    ${
+      form.refused.size
+        ? html`<ul>
+            ${[...form.refused].map(
+              ([path, said]) =>
+                html`<li>
+                  <button type="button" class="plain link" @click=${() => toField(path)}>
+                    ${labels[path.split("/")[0]] ?? path}</button
+                  >: ${said.join(" ")}
+                </li>`,
+            )}
+          </ul>`
+        : nothing
+    }
   </div>
 `;
 
 function toField(path) {
   const names = path.split("/");
-  const found = names.map((_, index) => document.getElementById(names.slice(0, names.length - index).join("/"))).find(Boolean);
-  const control = found?.matches("input, select, textarea") ? found : found?.querySelector("h2, input, select, textarea");
+  const found = names
+    .map((_, index) => document.getElementById(names.slice(0, names.length - index).join("/")))
+    .find(Boolean);
+  const control = found?.matches("input, select, textarea")
+    ? found
+    : found?.querySelector("h2, input, select, textarea");
   control?.focus();
 }

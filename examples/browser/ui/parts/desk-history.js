@@ -20,7 +20,12 @@ export function createHistory(id, update, signal) {
     history.versions = [...(history.versions ?? []), ...page.items];
     Object.assign(history, { next: page.next_cursor, counts, error: null });
   }
-  const attempt = () => load().catch((error) => { history.error = explain(error); }).then(update);
+  const attempt = () =>
+    load()
+      .catch((error) => {
+        history.error = explain(error);
+      })
+      .then(update);
 
   return {
     /** Forget what is no longer all there is. */
@@ -39,27 +44,50 @@ const section = (history, load) => html`
       <summary>${t.showHistory}</summary>
       ${history.error ? html`<p class="refused" role="alert">${history.error}</p>` : nothing}
       ${history.counts ? downloads(history.counts) : nothing}
-      ${history.versions ? html`<ol class="rows versions" reversed>${history.versions.map(version)}</ol>` : html`<p class="quiet">${t.loading}</p>`}
-      ${history.next ? html`<button class="button secondary small" @click=${load}>${t.older}</button>` : nothing}
+      ${
+        history.versions
+          ? html`<ol class="rows versions" reversed>
+              ${history.versions.map(version)}
+            </ol>`
+          : html`<p class="quiet">${t.loading}</p>`
+      }
+      <button class="button secondary small" ?hidden=${!history.next} @click=${load}>${t.older}</button>
     </details>
   </section>
 `;
 
 const downloads = ({ total, renditions, days }) => html`
   <h3>${t.downloads(total)}</h3>
-  ${total ? html`<p class="quiet">${[...renditions.filter((each) => each.count).map((each) => `${each.name}: ${count(each.count)}`),
-    ...(days.length ? [t.lastDownload(day(days[0].day))] : [])].join(" · ")}</p>` : nothing}
+  ${
+    total
+      ? html`<p class="quiet">
+          ${[
+            ...renditions.filter((each) => each.count).map((each) => `${each.name}: ${count(each.count)}`),
+            ...(days.length ? [t.lastDownload(day(days[0].day))] : []),
+          ].join(" · ")}
+        </p>`
+      : nothing
+  }
 `;
 
 const version = ({ version: number, kind, note, changes, occurred_at: at }) => html`
   <li>
     <div>
-      <strong>${t.versionKinds[kind] ?? kind}</strong> <span class="quiet">${t.version(number)} · ${moment(at)}</span>
+      <strong>${t.versionKinds[kind] ?? kind}</strong>
+      <span class="quiet">${t.version(number)} · ${moment(at)}</span>
       ${note ? html`<p class="version-note">${note}</p>` : nothing}
-      ${Object.keys(changes).length ? html`
-        <details><summary>${Object.keys(changes).map((name) => labels[name] ?? name).join(", ")}</summary>
-          <dl class="changes">${Object.entries(changes).map(change)}</dl>
-        </details>` : nothing}
+      ${
+        Object.keys(changes).length
+          ? html` <details>
+              <summary>
+                ${Object.keys(changes)
+                  .map((name) => labels[name] ?? name)
+                  .join(", ")}
+              </summary>
+              <dl class="changes">${Object.entries(changes).map(change)}</dl>
+            </details>`
+          : nothing
+      }
     </div>
   </li>
 `;
@@ -75,6 +103,11 @@ export function told(value) {
   if (Array.isArray(value)) return value.map((each) => told(each)).join("\n") || "—";
   if (typeof value !== "object") return String(value);
   if ("title" in value && "id" in value) return value.title;
-  const parts = Object.entries(value).filter(([, each]) => each !== null && each !== "" && !(Array.isArray(each) && !each.length));
-  return parts.map(([name, each]) => (typeof each === "object" ? `${name}: ${told(each)}` : each)).join(" · ") || "—";
+  const parts = Object.entries(value).filter(
+    ([, each]) => each !== null && each !== "" && !(Array.isArray(each) && !each.length),
+  );
+  return (
+    parts.map(([name, each]) => (typeof each === "object" ? `${name}: ${told(each)}` : each)).join(" · ") ||
+    "—"
+  );
 }

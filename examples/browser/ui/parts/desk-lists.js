@@ -30,7 +30,8 @@ async function lookThrough(filters, q, signal) {
   return { items: found, next: null, isCut: true };
 }
 
-const textOf = ({ title, headline, slug, slugline, keywords }) => folded([title, headline, slug, slugline, ...keywords].join(" "));
+const textOf = ({ title, headline, slug, slugline, keywords }) =>
+  folded([title, headline, slug, slugline, ...keywords].join(" "));
 
 /** Without case and accents. */
 const folded = (text) => text.normalize("NFD").replaceAll(/\p{M}/gu, "").toLowerCase().trim();

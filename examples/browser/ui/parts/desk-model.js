@@ -1,14 +1,28 @@
 // What an editor can change of an asset, and how two editors' changes go together.
 
 const SINGLE = [
-  "title", "headline", "slugline", "summary", "body", "script", "language", "content_class", "ed_note",
-  "filmed_from", "filmed_to", "available_until", "slug",
+  "title",
+  "headline",
+  "slugline",
+  "summary",
+  "body",
+  "script",
+  "language",
+  "content_class",
+  "ed_note",
+  "filmed_from",
+  "filmed_to",
+  "available_until",
+  "slug",
 ];
 // Lists of rows; a row without anything in it is none.
 const ROWS = ["people", "organisations", "credits", "restrictions", "third_party"];
 const WORDS = ["spoken_languages", "keywords"];
 const OBJECTS = ["location", "rights", "translations"];
-const LINKS = { collections: ({ id, title }) => ({ id, title }), related: ({ rel, id, title }) => ({ rel, id, title }) };
+const LINKS = {
+  collections: ({ id, title }) => ({ id, title }),
+  related: ({ rel, id, title }) => ({ rel, id, title }),
+};
 
 export const FIELDS = [...SINGLE, ...WORDS, ...OBJECTS, ...ROWS, ...Object.keys(LINKS), "shotlist"];
 
@@ -76,18 +90,26 @@ function compared(name, values) {
 }
 
 const restriction = ({ values, ...row }) => ({ ...tidy(row), values: words(values ?? "") });
-const words = (text) => text.split(",").map((each) => each.trim()).filter(Boolean);
+const words = (text) =>
+  text
+    .split(",")
+    .map((each) => each.trim())
+    .filter(Boolean);
 
 const plain = (value) => (typeof value === "string" ? value.trim() || null : value);
 
 function tidy(object) {
-  const kept = Object.entries(object).map(([name, value]) => [name, isObject(value) ? tidy(value) : plain(value)]);
+  const kept = Object.entries(object).map(([name, value]) => [
+    name,
+    isObject(value) ? tidy(value) : plain(value),
+  ]);
   return Object.fromEntries(kept.filter(([, value]) => value !== null && value !== undefined));
 }
 
 // What a new row begins with does not make it one.
 const GIVEN = new Set(["kind", "relation", "rule", "number"]);
-const hasContent = (row) => Object.entries(row).some(([name, value]) => !GIVEN.has(name) && plain(value) != null);
+const hasContent = (row) =>
+  Object.entries(row).some(([name, value]) => !GIVEN.has(name) && plain(value) != null);
 
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
@@ -102,7 +124,8 @@ function mergePatch(before, after) {
 }
 
 function alike(one, other) {
-  if (!one || !other || typeof one !== "object" || typeof other !== "object") return (one ?? null) === (other ?? null);
+  if (!one || !other || typeof one !== "object" || typeof other !== "object")
+    return (one ?? null) === (other ?? null);
   const names = new Set([...Object.keys(one), ...Object.keys(other)]);
   return [...names].every((name) => alike(one[name], other[name]));
 }

@@ -13,47 +13,98 @@ export function playerTime() {
 }
 
 /** `onExpired` is called when a draft's address, good for an hour, no longer serves. */
-export const player = ({ asset, renditions }, onExpired) => html`
-  <div id="desk-player" class="desk-player">
-    ${asset.preview ? media(asset, onExpired) : asset.poster ? picture(asset.poster) : html`<p class="desk-no-player">${whyNone(asset, renditions)}</p>`}
-  </div>
-`;
+export const player = ({ asset, renditions, isReadOnly }, onExpired) =>
+  isReadOnly
+    ? nothing
+    : html`
+        <div id="desk-player" class="desk-player">
+          ${shown(asset, onExpired) ?? html`<p class="desk-no-player">${whyNone(asset, renditions)}</p>`}
+        </div>
+      `;
+
+function shown(asset, onExpired, preload) {
+  if (asset.preview) return media(asset, onExpired, preload);
+  return asset.poster ? picture(asset.poster) : null;
+}
 
 function whyNone({ type }, renditions) {
   if (renditions.some(({ state }) => state === "processing" || state === "pending")) return t.previewInWork;
   return type === "story" ? t.noPicture : t.noPreview;
 }
 
-const media = ({ type, preview, poster }, onExpired) => type === "audio"
-  ? html`<audio controls preload="metadata" src=${apiUrl(preview.url)} aria-label=${t.preview} @error=${onExpired}></audio>`
-  : html`<video controls playsinline preload="metadata" src=${apiUrl(preview.url)} poster=${poster ? apiUrl(poster.url) : nothing}
-      width=${preview.width ?? 960} height=${preview.height ?? 540} aria-label=${t.preview} @error=${onExpired}></video>`;
+const media = ({ type, preview, poster }, onExpired, preload = "metadata") =>
+  type === "audio"
+    ? html`<audio
+        controls
+        preload=${preload}
+        src=${apiUrl(preview.url)}
+        aria-label=${t.preview}
+        @error=${onExpired}></audio>`
+    : html`<video
+        controls
+        playsinline
+        preload=${preload}
+        src=${apiUrl(preview.url)}
+        poster=${poster ? apiUrl(poster.url) : nothing}
+        width=${preview.width ?? 960}
+        height=${preview.height ?? 540}
+        aria-label=${t.preview}
+        @error=${onExpired}></video>`;
 
-const picture = ({ url, width, height }) => html`<img src=${apiUrl(url)} width=${width ?? 1280} height=${height ?? 720} alt=${t.poster}>`;
+const picture = ({ url, width, height }) =>
+  html`<img src=${apiUrl(url)} width=${width ?? 1280} height=${height ?? 720} alt=${t.poster} />`;
 
 /** What is in the form, saved or not, in the layout of the public page. */
-export const previewDialog = ({ asset }, values) => html`
-  <dialog id="preview-dialog" class="desk-preview" aria-labelledby="preview-title">
+export const previewDialog = ({ asset }, values, onExpired) => html`
+  <dialog id="preview-dialog" class="desk-preview" aria-labelledby="preview-title" @close=${stopPlaying}>
     <p class="badge accent">${t.previewOnly}</p>
     <article lang=${values.language}>
       <h2 id="preview-title">${values.title}</h2>
       ${values.headline ? html`<p class="lead">${values.headline}</p>` : nothing}
-      ${asset.poster ? picture(asset.poster) : nothing}
+      ${shown(asset, onExpired, "none") ?? nothing}
       <p class="quiet">${facts(asset, values)}</p>
       ${[values.summary, values.body].filter(Boolean).map((text) => html`<p class="running">${text}</p>`)}
-      ${values.shotlist.length ? html`<ol class="rows">${values.shotlist.map((shot) => html`
-        <li><span><code>${shot.timecode_in}</code> ${shot.text}${shot.speaker ? ` — ${shot.speaker}` : ""}</span></li>`)}</ol>` : nothing}
+      ${
+        values.shotlist.length
+          ? html`<ol class="rows">
+              ${values.shotlist.map(
+                (shot) =>
+                  html` <li>
+                    <span
+                      ><code>${shot.timecode_in}</code>
+                      ${shot.text}${shot.speaker ? ` — ${shot.speaker}` : ""}</span
+                    >
+                  </li>`,
+              )}
+            </ol>`
+          : nothing
+      }
       ${values.rights.usage_terms ? html`<p class="quiet running">${values.rights.usage_terms}</p>` : nothing}
-      ${values.keywords.length ? html`<ul class="chips">${values.keywords.map((each) => html`<li class="chip">${each}</li>`)}</ul>` : nothing}
+      ${
+        values.keywords.length
+          ? html`<ul class="chips">
+              ${values.keywords.map((each) => html`<li class="chip">${each}</li>`)}
+            </ul>`
+          : nothing
+      }
     </article>
-    <div class="actions"><button type="button" class="button secondary" @click=${({ target }) => target.closest("dialog").close()}>${t.close}</button></div>
+    <div class="actions">
+      <button type="button" class="button secondary" @click=${closePreview}>${t.close}</button>
+    </div>
   </dialog>
 `;
 
+const closePreview = ({ target }) => target.closest("dialog").close();
+const stopPlaying = ({ target }) => target.querySelector("video, audio")?.pause();
+
 function facts({ type, duration_ms: ms }, { location, filmed_from: from, filmed_to: to, language }) {
   return [
-    t.types[type], ms ? duration(ms) : null, languageName(language),
+    t.types[type],
+    ms ? duration(ms) : null,
+    languageName(language),
     [location.name, location.city, location.country].filter(Boolean).join(", "),
     from ? (to && to !== from ? days(from, to) : day(from)) : null,
-  ].filter(Boolean).join(" · ");
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }

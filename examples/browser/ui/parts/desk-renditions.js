@@ -25,7 +25,10 @@ export const isRenditionName = (name) => NAME.test(name) && !MADE_HERE.has(name)
 
 /** A title of a file's name: harbour_approach-01.mxf is “harbour approach 01”. */
 export function titleOf(filename) {
-  const words = filename.replace(/\.\w{1,5}$/, "").replaceAll(/[_\-.\s]+/g, " ").trim();
+  const words = filename
+    .replace(/\.\w{1,5}$/, "")
+    .replaceAll(/[_\-.\s]+/g, " ")
+    .trim();
   return words ? words[0].toUpperCase() + words.slice(1) : filename;
 }
 

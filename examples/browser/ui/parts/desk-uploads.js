@@ -26,11 +26,22 @@ export function onUploads(listener, signal) {
 }
 
 export const uploadsOf = (assetId) => queue.filter((item) => item.assetId === assetId);
-export const areUploadsRunning = () => queue.some(({ state }) => ["waiting", "hashing", "sending", "cut"].includes(state));
+export const areUploadsRunning = () =>
+  queue.some(({ state }) => ["waiting", "hashing", "sending", "cut"].includes(state));
 
 /** `rendition` is `{ name, purpose }`. Begins at once, or after those that came before. */
 export function enqueue(assetId, file, rendition) {
-  queue.push({ assetId, file, rendition, owner: currentAccount().id, state: "waiting", sent: 0, samples: [], tries: 0, error: null });
+  queue.push({
+    assetId,
+    file,
+    rendition,
+    owner: currentAccount().id,
+    state: "waiting",
+    sent: 0,
+    samples: [],
+    tries: 0,
+    error: null,
+  });
   next();
 }
 
@@ -87,8 +98,15 @@ async function prepare(item) {
     chunkSize: PIECE,
     retryDelays: null, // we say that we wait, and for what
     removeFingerprintOnSuccess: true,
-    metadata: { filename: file.name, asset_id: assetId, rendition: rendition.name, purpose: rendition.purpose, ...(sha256 && { sha256 }) },
-    fingerprint: async () => ["mma", item.owner, assetId, rendition.name, file.name, file.size, file.lastModified].join(":"),
+    metadata: {
+      filename: file.name,
+      asset_id: assetId,
+      rendition: rendition.name,
+      purpose: rendition.purpose,
+      ...(sha256 && { sha256 }),
+    },
+    fingerprint: async () =>
+      ["mma", item.owner, assetId, rendition.name, file.name, file.size, file.lastModified].join(":"),
     onBeforeRequest: async (request) => request.setHeader("Authorization", `Bearer ${await accessToken()}`),
     onProgress: (sent) => note(item, sent),
     onSuccess: () => finish(item),
@@ -161,7 +179,9 @@ function problemOf(error) {
 export async function interrupted(assetId, signal) {
   const known = await tus.defaultOptions.urlStorage.findAllUploads();
   const running = new Set(queue.map(({ upload }) => upload?.url));
-  const ours = known.filter(({ metadata, uploadUrl }) => metadata.asset_id === assetId && !running.has(uploadUrl));
+  const ours = known.filter(
+    ({ metadata, uploadUrl }) => metadata.asset_id === assetId && !running.has(uploadUrl),
+  );
   return (await Promise.all(ours.map((each) => describe(each, signal)))).filter(Boolean);
 }
 
@@ -176,7 +196,14 @@ async function describe({ uploadUrl, urlStorageKey, metadata, size }, signal) {
   try {
     const response = await respond(path, { method: "HEAD", headers, signal });
     const sent = Number(response.headers.get("Upload-Offset"));
-    if (sent < size) return { filename: metadata.filename, size, sent, rendition: { name: metadata.rendition, purpose: metadata.purpose }, forget };
+    if (sent < size)
+      return {
+        filename: metadata.filename,
+        size,
+        sent,
+        rendition: { name: metadata.rendition, purpose: metadata.purpose },
+        forget,
+      };
     await drop();
   } catch (error) {
     if (ENDED.has(error.status)) await drop();

@@ -30,7 +30,8 @@ export async function watchFiles(desk, signal) {
 
   function wait() {
     clearTimeout(timer);
-    if (!signal.aborted && !document.hidden) timer = setTimeout(look, desk.renditions.some(isInWork) ? OFTEN : RARELY);
+    if (!signal.aborted && !document.hidden)
+      timer = setTimeout(look, desk.renditions.some(isInWork) ? OFTEN : RARELY);
   }
 
   function uploadMoved() {
@@ -43,7 +44,9 @@ export async function watchFiles(desk, signal) {
   await load(desk, signal);
   desk.look = look;
   onUploads(uploadMoved, signal);
-  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()), { signal });
+  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()), {
+    signal,
+  });
   signal.addEventListener("abort", () => clearTimeout(timer));
   wait();
 }

@@ -1,16 +1,21 @@
-import { call, Problem } from "../api.js";
-import { createForm, refuse } from "../forms.js";
+import { createForm } from "../forms.js";
 import { html, nothing } from "../html.js";
-import { say } from "../layout.js";
 import { moment } from "../format.js";
-import { go } from "../router.js";
 import { language, texts } from "../texts.js";
 import { captionsSection, createCaptions } from "../parts/desk-captions.js";
 import { conflictPanel } from "../parts/desk-conflict.js";
-import { createDialog, deleteDialog, publishDialog, removeFileDialog, withdrawDialog } from "../parts/desk-dialogs.js";
-import { createEditing, read, remove, step } from "../parts/desk-editing.js";
+import { createActions } from "../parts/desk-actions.js";
+import { deleteDialog, publishDialog, removeFileDialog, withdrawDialog } from "../parts/desk-dialogs.js";
+import { createEditing, read } from "../parts/desk-editing.js";
 import { createFiles, filesSection } from "../parts/desk-files.js";
-import { aboutSection, createChoosers, placeSection, rightsSection, textSection, translationsSection } from "../parts/desk-form.js";
+import {
+  aboutSection,
+  createChoosers,
+  placeSection,
+  rightsSection,
+  textSection,
+  translationsSection,
+} from "../parts/desk-form.js";
 import { head, lifeCard, saveBar } from "../parts/desk-head.js";
 import { createHistory } from "../parts/desk-history.js";
 import { localTime } from "../parts/desk-inputs.js";
@@ -20,20 +25,35 @@ import { watchFiles } from "../parts/desk-watch.js";
 
 const t = await texts("desk");
 const HOUR = 3_600_000;
-const NO_TIME = { code: "desk_no_time", errors: [{ pointer: "/publish_at", code: "desk_no_time" }] };
 const TIMED = new Set(["video", "audio"]);
 
 export default async function deskAsset({ params, signal, update }) {
   const history = createHistory(params.id, update, signal);
-  const editing = createEditing({ ...(await read(params.id, signal)), update, signal, onSaved: history.renew });
+  const editing = createEditing({
+    ...(await read(params.id, signal)),
+    update,
+    signal,
+    onSaved: history.renew,
+  });
   const desk = createDesk(editing, update);
   await watchFiles(desk, signal);
   const parts = {
-    desk, editing, history, update, captions: createCaptions(desk, update), choosers: createChoosers(editing, update, signal), problem: createForm(update, () => {}),
-    when: { isLater: editing.asset.status === "scheduled", at: localTime(editing.asset.publish_at ?? Date.now() + HOUR) },
+    desk,
+    editing,
+    history,
+    update,
+    captions: createCaptions(desk, update),
+    choosers: createChoosers(editing, update, signal),
+    problem: createForm(update, () => {}),
+    when: {
+      isLater: editing.asset.status === "scheduled",
+      at: localTime(editing.asset.publish_at ?? Date.now() + HOUR),
+    },
   };
-  desk.attempt = (work) => attempt(parts, work);
-  Object.assign(parts, { dialogs: createDialogs(parts), onExpired: renewAddresses(parts) });
+  Object.assign(parts, createActions(parts), {
+    onExpired: renewAddresses(parts),
+    submit: (event) => submit(editing, event),
+  });
   document.addEventListener("keydown", saveByKey, { signal });
   return {
     title: editing.asset.title,
@@ -46,53 +66,86 @@ export default async function deskAsset({ params, signal, update }) {
 function createDesk(editing, update) {
   const { id, type } = editing.asset;
   return {
-    id, type, editing, update, files: createFiles(), renditions: [], interrupted: [], toRemove: null, isTimed: TIMED.has(type),
-    get asset() { return editing.asset; },
-    get isReadOnly() { return editing.asset.status === "withdrawn"; },
+    id,
+    type,
+    editing,
+    update,
+    files: createFiles(),
+    renditions: [],
+    interrupted: [],
+    toRemove: null,
+    isTimed: TIMED.has(type),
+    get asset() {
+      return editing.asset;
+    },
+    get isReadOnly() {
+      return editing.asset.status === "withdrawn";
+    },
   };
 }
 
-const view = ({ desk, editing, history, captions, choosers, problem, when, dialogs, update, onExpired, actions }) => html`
+const view = ({
+  desk,
+  editing,
+  history,
+  captions,
+  choosers,
+  problem,
+  when,
+  dialogs,
+  update,
+  onExpired,
+  actions,
+  submit,
+}) => html`
   <div class="desk-asset">
     <header>${head(desk)}</header>
     <aside class="desk-side" aria-label=${t.visibility}>
-      ${player(desk, onExpired)}
-      ${lifeCard(desk, { problem, actions })}
-      ${contents(desk)}
+      ${player(desk, onExpired)} ${lifeCard(desk, { problem, actions })} ${contents(desk)}
     </aside>
     <div class="desk-main">
-      ${restored(editing)}
-      ${conflictPanel(editing)}
-      ${desk.isReadOnly ? filesSection(desk) : html`
-        ${desk.type === "story" ? nothing : filesSection(desk)}
-        <form id="words" novalidate @submit=${editing.form.submit}>
-          ${textSection(editing)} ${aboutSection(editing, choosers)}
-          ${desk.isTimed ? shotlistSection(editing, playerTime) : nothing}
-        </form>
-        ${desk.isTimed ? captionsSection(captions, desk) : nothing}
-        ${desk.type === "story" ? filesSection(desk) : nothing}
-        <form novalidate @submit=${editing.form.submit}>
-          ${rightsSection(editing)} ${translationsSection(editing)} ${placeSection(editing, choosers)}
-        </form>`}
-      ${history.view()}
-      ${desk.isReadOnly ? nothing : saveBar(editing)}
+      ${restored(editing)} ${conflictPanel(editing)}
+      ${
+        desk.isReadOnly
+          ? filesSection(desk)
+          : html` ${desk.type === "story" ? nothing : filesSection(desk)}
+              <form id="words" novalidate @submit=${submit}>
+                ${textSection(editing)} ${aboutSection(editing, choosers)}
+                ${desk.isTimed ? shotlistSection(editing, playerTime) : nothing}
+              </form>
+              ${desk.isTimed ? captionsSection(captions, desk) : nothing}
+              ${desk.type === "story" ? filesSection(desk) : nothing}
+              <form novalidate @submit=${submit}>
+                ${rightsSection(editing)} ${translationsSection(editing)} ${placeSection(editing, choosers)}
+              </form>`
+      }
+      ${history.view()} ${desk.isReadOnly ? nothing : saveBar(editing)}
     </div>
     ${publishDialog(dialogs.publish, { desk, when, isUnsaved: editing.isUnsaved(), update, language })}
     ${withdrawDialog(dialogs.withdraw)} ${deleteDialog(dialogs.remove, desk.asset.title)}
     ${removeFileDialog(dialogs.removeFile, desk.toRemove?.filename ?? "", desk.asset.status === "published")}
-    ${previewDialog(desk, editing.mine)}
+    ${previewDialog(desk, editing.mine, onExpired)}
   </div>
 `;
 
 function sectionsOf({ type, isTimed, isReadOnly }) {
   if (isReadOnly) return ["files", "history"];
   const words = ["text", "about", ...(isTimed ? ["shotlist", "captions"] : [])];
-  return [...(type === "story" ? [...words, "files"] : ["files", ...words]), "rights", "translations", "place", "history"];
+  return [
+    ...(type === "story" ? [...words, "files"] : ["files", ...words]),
+    "rights",
+    "translations",
+    "place",
+    "history",
+  ];
 }
 
 const contents = (desk) => html`
-  <nav class="desk-contents" aria-label=${t.contents}>${sectionsOf(desk).map((id) => html`<a href="#${id}" @click=${(event) => toSection(event, id)}>${t.sections[id]}</a>`)}</nav>
+  <nav class="desk-contents" aria-label=${t.contents}>${sectionsOf(desk).map(sectionLink)}</nav>
 `;
+
+const sectionLink = (id) =>
+  html`<a href="#${id}" @click=${(event) => toSection(event, id)}>${t.sections[id]}</a>`;
 
 function toSection(event, id) {
   event.preventDefault();
@@ -101,55 +154,15 @@ function toSection(event, id) {
   heading.focus({ preventScroll: true });
 }
 
-const restored = (editing) => editing.restoredFrom ? html`
-  <div class="notice" role="status">${t.restored(moment(editing.restoredFrom))}
-    <button type="button" class="plain link" @click=${editing.discard}>${t.discardRestored}</button></div>
-` : nothing;
-
-function createDialogs(parts) {
-  const { desk, editing, history, when, update } = parts;
-  const afterwards = (said) => { say(said); history.renew(); };
-  const dialogs = {
-    publish: createDialog(update, "publish-dialog", async () => {
-      if (when.isLater && !when.at) throw new Problem(422, NO_TIME);
-      await editing.save();
-      await step(editing, "POST", "/publish", when.isLater ? { publish_at: new Date(when.at).toISOString() } : {});
-      afterwards(t.status[editing.asset.status]);
-    }),
-    withdraw: createDialog(update, "withdraw-dialog", async ({ reason }) => {
-      await step(editing, "POST", "/withdraw", { reason });
-      afterwards(t.status.withdrawn);
-    }),
-    remove: createDialog(update, "delete-dialog", async () => {
-      await remove(editing);
-      editing.discard();
-      go("/desk");
-    }),
-    removeFile: createDialog(update, "remove-file-dialog", async () => {
-      await call(`/v1/assets/${desk.id}/renditions/${desk.toRemove.name}`, { method: "DELETE", tag: editing.tag });
-      await Promise.all([editing.refresh(), desk.look()]);
-      afterwards(t.fileRemoved);
-    }),
-  };
-  desk.removeFile = (rendition) => { desk.toRemove = rendition; dialogs.removeFile.show(); };
-  parts.actions = {
-    publish: dialogs.publish.show, withdraw: dialogs.withdraw.show, remove: dialogs.remove.show,
-    preview: () => document.getElementById("preview-dialog").showModal(),
-    unschedule: () => attempt(parts, () => step(editing, "PATCH", "", { publish_at: null }).then(() => afterwards(t.status.draft))),
-  };
-  return dialogs;
-}
-
-/** What has no form of its own says beside the state what went wrong. */
-async function attempt({ problem, update }, work) {
-  Object.assign(problem, { error: null, refused: new Map() });
-  try {
-    await work();
-  } catch (error) {
-    refuse(problem, error);
-  }
-  update();
-}
+const restored = (editing) =>
+  editing.restoredFrom
+    ? html`
+        <div class="notice" role="status">
+          ${t.restored(moment(editing.restoredFrom))}
+          <button type="button" class="plain link" @click=${editing.discard}>${t.discardRestored}</button>
+        </div>
+      `
+    : nothing;
 
 /** A draft's player has an address for an hour; then another is asked for, once in a while. */
 function renewAddresses({ editing, update }) {
@@ -159,6 +172,15 @@ function renewAddresses({ editing, update }) {
     last = Date.now();
     await editing.refresh().then(update, () => {});
   };
+}
+
+/** What was refused may stand in another part of the page than the form that was sent. */
+async function submit(editing, event) {
+  await editing.form.submit(event);
+  if (!editing.form.error) return;
+  const trouble =
+    document.querySelector("#conflict-title") ?? document.querySelector(".desk-main [aria-invalid=true]");
+  trouble?.focus();
 }
 
 function saveByKey(event) {

@@ -4,10 +4,11 @@ import { languageName, size } from "../format.js";
 import { html, nothing } from "../html.js";
 import { go } from "../router.js";
 import { language, texts } from "../texts.js";
-import { dropZone } from "../parts/desk-files.js";
+import { dropZone } from "../parts/desk-drop-zone.js";
 import { languageOptions } from "../parts/desk-names.js";
 import { assetTypeOf, guessRendition, titleOf } from "../parts/desk-renditions.js";
 import { enqueue } from "../parts/desk-uploads.js";
+import { optionsOf } from "../parts/desk-inputs.js";
 import { icon } from "../parts/icons.js";
 
 const t = await texts("desk");
@@ -33,14 +34,32 @@ export default async function deskNewAsset({ update }) {
       <p class="desk-back"><a href="/desk">${icon.back} ${t.toDesk}</a></p>
       <h1 tabindex="-1">${t.newAsset}</h1>
       <form id="new-asset" novalidate @submit=${form.submit}>
-        ${refusal(form)}
-        ${typeChoice(draft, update)}
-        ${field(form, "title", t.titleField, { hint: t.titleHint, value: draft.title, maxlength: 300, onInput: ({ target }) => { draft.title = target.value; } })}
-        ${fieldRow(form, "language", t.languageField, {}, (described) => html`
-          <select id="language" name="language" aria-describedby=${described}>
-            ${LANGUAGES.map(([code, name]) => html`<option value=${code} ?selected=${code === language}>${name}</option>`)}
-          </select>`)}
-        ${draft.files.length ? html`<ul class="rows">${draft.files.map((file) => html`<li><span>${file.name}</span> <span class="quiet">${size(file.size)}</span></li>`)}</ul>` : nothing}
+        ${refusal(form)} ${typeChoice(draft, update)}
+        ${field(form, "title", t.titleField, {
+          hint: t.titleHint,
+          value: draft.title,
+          maxlength: 300,
+          onInput: ({ target }) => {
+            draft.title = target.value;
+          },
+        })}
+        ${fieldRow(
+          form,
+          "language",
+          t.languageField,
+          {},
+          (described) =>
+            html` <select id="language" name="language" aria-describedby=${described}>
+              ${optionsOf(LANGUAGES, language)}
+            </select>`,
+        )}
+        ${
+          draft.files.length
+            ? html`<ul class="rows">
+                ${draft.files.map(fileRow)}
+              </ul>`
+            : nothing
+        }
         <div class="actions">${submitButton(form, t.create)} <a href="/desk">${t.dontDoIt}</a></div>
       </form>
       <section class="desk-or" aria-labelledby="or-title">
@@ -53,12 +72,27 @@ export default async function deskNewAsset({ update }) {
   return { title: t.newAsset, view };
 }
 
+const fileRow = ({ name, size: bytes }) =>
+  html`<li><span>${name}</span> <span class="quiet">${size(bytes)}</span></li>`;
+
 const typeChoice = (draft, update) => html`
   <fieldset class="field">
     <legend>${t.type}</legend>
-    <div class="type-choice">${TYPES.map((type) => html`
-      <label class="option"><input type="radio" name="type" value=${type} .checked=${type === draft.type}
-        @change=${() => { Object.assign(draft, { type, isTypeChosen: true }); update(); }}><span>${t.types[type]}</span></label>`)}
+    <div class="type-choice">
+      ${TYPES.map(
+        (type) =>
+          html` <label class="option"
+            ><input
+              type="radio"
+              name="type"
+              value=${type}
+              .checked=${type === draft.type}
+              @change=${() => {
+                Object.assign(draft, { type, isTypeChosen: true });
+                update();
+              }} /><span>${t.types[type]}</span></label
+          >`,
+      )}
     </div>
   </fieldset>
 `;

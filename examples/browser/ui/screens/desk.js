@@ -6,6 +6,7 @@ import { go } from "../router.js";
 import { texts } from "../texts.js";
 import { icon } from "../parts/icons.js";
 import { hasDraft } from "../parts/desk-drafts.js";
+import { optionsOf } from "../parts/desk-inputs.js";
 import { filesBadge } from "../parts/desk-names.js";
 import { listAssets, MOST_LOOKED_THROUGH } from "../parts/desk-lists.js";
 import { apiUrl } from "../config.js";
@@ -26,18 +27,31 @@ export default async function desk({ query, signal, update }) {
   }
 
   const view = () => html`
-    <div class="desk-title"><h1 tabindex="-1">${t.desk}</h1><a class="button" href="/desk/assets/new">${icon.plus} ${t.newAsset}</a></div>
+    <div class="desk-title">
+      <h1 tabindex="-1">${t.desk}</h1>
+      <a class="button" href="/desk/assets/new">${icon.plus} ${t.newAsset}</a>
+    </div>
     <nav class="desk-tabs" aria-label=${t.desk}>${STATUSES.map((each) => tab(each, wanted, counts))}</nav>
     ${filters(wanted)}
-    ${list.items.length ? html`<ul class="desk-list">${list.items.map((each) => row(each, status))}</ul>` : empty(wanted)}
+    ${
+      list.items.length
+        ? html`<ul class="desk-list">
+            ${list.items.map((each) => row(each, status))}
+          </ul>`
+        : empty(wanted)
+    }
     ${list.isCut ? html`<p class="quiet">${t.lookedThrough(count(MOST_LOOKED_THROUGH))}</p>` : nothing}
-    ${list.next ? html`<div class="actions"><button class="button secondary" @click=${more}>${t.moreAssets}</button></div>` : nothing}
+    <div class="actions" ?hidden=${!list.next}>
+      <button class="button secondary" @click=${more}>${t.moreAssets}</button>
+    </div>
   `;
   return { title: t.desk, view };
 }
 
 async function countAll(signal) {
-  const totals = await Promise.all(STATUSES.map((status) => call(`/v1/assets?status=${status}&limit=1`, { signal })));
+  const totals = await Promise.all(
+    STATUSES.map((status) => call(`/v1/assets?status=${status}&limit=1`, { signal })),
+  );
   return Object.fromEntries(totals.map(({ total }, index) => [STATUSES[index], total]));
 }
 
@@ -48,18 +62,40 @@ function address(wanted) {
 
 const tab = (status, wanted, counts) => html`
   <a href=${address({ ...wanted, status })} aria-current=${status === wanted.status ? "page" : nothing}>
-    ${t.tabs[status]} <span class="quiet">${count(counts[status].value)}${counts[status].relation === "gte" ? "+" : ""}</span></a>
+    ${t.tabs[status]}
+    <span class="quiet"
+      >${count(counts[status].value)}${counts[status].relation === "gte" ? "+" : ""}</span
+    ></a
+  >
 `;
 
 const filters = (wanted) => html`
   <form class="desk-filters" role="search" @submit=${(event) => search(event, wanted)}>
-    <div class="field"><label for="q" class="unseen">${t.search}</label>
-      <input id="q" name="q" type="search" .value=${wanted.q} placeholder=${t.search} autocomplete="off" enterkeyhint="search"></div>
-    <div class="field"><label for="type" class="unseen">${t.type}</label>
-      <select id="type" name="type" .value=${wanted.type} @change=${({ target }) => go(address({ ...wanted, type: target.value }))}>
+    <div class="field">
+      <label for="q" class="unseen">${t.search}</label>
+      <input
+        id="q"
+        name="q"
+        type="search"
+        .value=${wanted.q}
+        placeholder=${t.search}
+        autocomplete="off"
+        enterkeyhint="search" />
+    </div>
+    <div class="field">
+      <label for="type" class="unseen">${t.type}</label>
+      <select
+        id="type"
+        name="type"
+        .value=${wanted.type}
+        @change=${({ target }) => go(address({ ...wanted, type: target.value }))}>
         <option value="">${t.allTypes}</option>
-        ${TYPES.map((each) => html`<option value=${each} ?selected=${each === wanted.type}>${t.types[each]}</option>`)}
-      </select></div>
+        ${optionsOf(
+          TYPES.map((each) => [each, t.types[each]]),
+          wanted.type,
+        )}
+      </select>
+    </div>
     <button class="button secondary">${icon.search} ${t.search}</button>
   </form>
 `;
@@ -71,16 +107,23 @@ function search(event, wanted) {
 
 const row = (asset, status) => html`
   <li>
-    <div class="desk-thumb" aria-hidden="true">
-      ${asset.poster ? html`<img src=${apiUrl(asset.poster.url)} width="160" height="90" alt="" loading="lazy">` : icon[asset.type] ?? icon.play}
-    </div>
+    <div class="desk-thumb" aria-hidden="true">${thumb(asset, status)}</div>
     <div class="desk-what">
       <a href="/desk/assets/${asset.id}" lang=${asset.language}>${asset.title}</a>
       <p class="quiet">${[t.types[asset.type], when(asset, status)].join(" · ")}</p>
     </div>
-    <p class="desk-files">${hasDraft(asset.id) ? html`<span class="badge warn">${t.unsavedHere}</span> ` : nothing}${filesBadge(asset)}</p>
+    <p class="desk-files">
+      ${hasDraft(asset.id) ? html`<span class="badge warn">${t.unsavedHere}</span>` : nothing}
+      ${filesBadge(asset)}
+    </p>
   </li>
 `;
+
+// What was withdrawn shows its picture to nobody.
+const thumb = ({ type, poster }, status) =>
+  poster && status !== "withdrawn"
+    ? html`<img src=${apiUrl(poster.url)} width="160" height="90" alt="" loading="lazy" />`
+    : (icon[type] ?? icon.play);
 
 function when(asset, status) {
   if (status === "scheduled") return t.goesPublic(ago(asset.publish_at));

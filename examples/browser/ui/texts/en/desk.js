@@ -86,7 +86,9 @@ export default {
   discardRestored: "Discard them",
   conflictTitle: "Somebody else has changed the same",
   conflictWhat: (when, number) =>
-    `Another editor saved this asset${when ? ` on ${when}` : ""}. ${plural(number, "One field differs", `${number} fields differ`)} from what you have written; everything else was put together. Nothing of yours is lost.`,
+    `Another editor saved this asset${when ? ` on ${when}` : ""}. ` +
+    `${plural(number, "One field differs", `${number} fields differ`)} from what you have ` +
+    "written; everything else was put together. Nothing of yours is lost.",
   conflictNext: "You can still edit the text below after choosing. Then save again.",
   keepMine: "Keep mine",
   takeTheirs: "Take theirs",
@@ -110,18 +112,28 @@ export default {
   publishNow: "Publish now",
   schedule: "Schedule",
   withdrawTitle: "Withdraw for good",
-  withdrawWhat: "It can’t be published again. Its page, its files and every link to them stop working, and the address says why.",
+  withdrawWhat:
+    "It can’t be published again. Its page, its files and all links to them stop working, and the address says why.",
   reason: "Reason",
   reasonHint: "Everybody reads this at its address from then on.",
   deleteTitle: "Delete this draft",
-  deleteWhat: (title) => `“${title}”, its files and its history are deleted. Nobody outside the desk has seen it.`,
+  deleteWhat: (title) =>
+    `“${title}”, its files and its history are deleted. Nobody outside the desk has seen it.`,
 
   // Files
   files: "Files",
   noFilesYet: "There are no files yet.",
   fileState: { pending: "Waiting", processing: "Being processed", ready: "Ready", failed: "Failed" },
   purpose: "Purpose",
-  purposes: { master: "Master", broadcast: "Broadcast", web: "Web", proxy: "Proxy", audio: "Sound", image: "Picture", document: "Document" },
+  purposes: {
+    master: "Master",
+    broadcast: "Broadcast",
+    web: "Web",
+    proxy: "Proxy",
+    audio: "Sound",
+    image: "Picture",
+    document: "Document",
+  },
   renditionName: "Name in the address",
   badRenditionName: "Small letters, digits, dots, hyphens and underscores; not “poster” or “preview”.",
   replaces: "Replaces the file of this name.",
@@ -133,8 +145,11 @@ export default {
     waiting: () => "Waits for its turn",
     hashing: () => "Reading the file …",
     sending: ({ percent, sent, of, speed, left }) =>
-      [`${percent} %`, `${sent} of ${of}`, speed && `${speed}/s`, left !== null && `${time(left)} left`].filter(Boolean).join(" · "),
-    cut: ({ percent, isUnreachable }) => `${percent} % · ${isUnreachable ? "The connection is down; it" : "It"} goes on by itself`,
+      [`${percent} %`, `${sent} of ${of}`, speed && `${speed}/s`, left !== null && `${time(left)} left`]
+        .filter(Boolean)
+        .join(" · "),
+    cut: ({ percent, isUnreachable }) =>
+      `${percent} % · ${isUnreachable ? "The connection is down; it" : "It"} goes on by itself`,
     paused: ({ percent, sent, of }) => `Paused at ${percent} % · ${sent} of ${of}`,
     failed: ({ percent }) => `Stopped at ${percent} %`,
   },
@@ -159,7 +174,8 @@ export default {
     checksum_mismatch: "What arrived is not what was sent. Please upload it again.",
     upload_lost: "It was deleted before it was looked at. Please upload it again.",
     file_empty: "The file is empty. Please export it again.",
-    file_truncated: "The end of the file is missing. Please upload it again; if that happens once more, export it again.",
+    file_truncated:
+      "The end of the file is missing. Please upload it again; if that happens once more, export it again.",
     not_media: "This is no video, sound or picture, whatever its name says. Please choose the right file.",
     wrong_type: "What it holds does not fit its purpose. Please upload it with the purpose Picture or Sound.",
     encrypted: "The file is protected. Please export it without protection.",
@@ -195,12 +211,26 @@ export default {
   downloads: (number) => plural(number, "1 download", `${number} downloads`),
   lastDownload: (day) => `last on ${day}`,
   versionKinds: {
-    created: "Created", edited: "Edited", scheduled: "Scheduled", unscheduled: "Back to draft", published: "Published",
-    corrected: "Corrected", files: "Files changed", rendered: "Brought up to date", withdrawn: "Withdrawn",
+    created: "Created",
+    edited: "Edited",
+    scheduled: "Scheduled",
+    unscheduled: "Back to draft",
+    published: "Published",
+    corrected: "Corrected",
+    files: "Files changed",
+    rendered: "Brought up to date",
+    withdrawn: "Withdrawn",
   },
 
   sections: {
-    text: "Text", about: "What it shows", shotlist: "Shotlist", files: "Files", captions: "Captions", rights: "Rights",
-    translations: "Translations", place: "Place in the catalogue", history: "History",
+    text: "Text",
+    about: "What it shows",
+    shotlist: "Shotlist",
+    files: "Files",
+    captions: "Captions",
+    rights: "Rights",
+    translations: "Translations",
+    place: "Place in the catalogue",
+    history: "History",
   },
 };

@@ -81,13 +81,17 @@ export default {
   notSaved: (fields) => `Non enregistré : ${fields.join(", ")}`,
   discard: "Abandonner",
   discardSure: "Abandonner tout ce qui n’est pas enregistré ?",
-  leaveUnsaved: "Des modifications ne sont pas enregistrées. Partir quand même ? Elles restent dans ce navigateur.",
+  leaveUnsaved:
+    "Des modifications ne sont pas enregistrées. Partir quand même ? Elles restent dans ce navigateur.",
   restored: (when) => `Ces modifications non enregistrées du ${when} étaient conservées dans ce navigateur.`,
   discardRestored: "Les abandonner",
   conflictTitle: "Quelqu’un d’autre a modifié la même chose",
   conflictWhat: (when, number) =>
-    `Une autre personne a enregistré ce contenu${when ? ` le ${when}` : ""}. ${plural(number, "Un champ diffère", `${number} champs diffèrent`)} de ce que vous avez écrit ; le reste a été réuni. Rien de votre travail n’est perdu.`,
-  conflictNext: "Après votre choix, vous pouvez encore modifier le texte ci-dessous. Enregistrez ensuite de nouveau.",
+    `Une autre personne a enregistré ce contenu${when ? ` le ${when}` : ""}. ` +
+    `${plural(number, "Un champ diffère", `${number} champs diffèrent`)} de ce que vous avez écrit ; ` +
+    "le reste a été réuni. Rien de votre travail n’est perdu.",
+  conflictNext:
+    "Après votre choix, vous pouvez encore modifier le texte ci-dessous. Enregistrez ensuite de nouveau.",
   keepMine: "Garder le mien",
   takeTheirs: "Prendre le sien",
 
@@ -110,20 +114,32 @@ export default {
   publishNow: "Publier maintenant",
   schedule: "Programmer",
   withdrawTitle: "Retirer définitivement",
-  withdrawWhat: "Il ne pourra pas être publié de nouveau. Sa page, ses fichiers et tous leurs liens cessent de fonctionner, et l’adresse dit pourquoi.",
+  withdrawWhat:
+    "Il ne pourra pas être publié de nouveau. Sa page, ses fichiers et tous leurs liens cessent " +
+    "de fonctionner, et l’adresse dit pourquoi.",
   reason: "Motif",
   reasonHint: "Tout le monde le lit désormais à son adresse.",
   deleteTitle: "Supprimer ce brouillon",
-  deleteWhat: (title) => `« ${title} », ses fichiers et son historique sont supprimés. Personne hors de la rédaction ne l’a vu.`,
+  deleteWhat: (title) =>
+    `« ${title} », ses fichiers et son historique sont supprimés. Personne hors de la rédaction ne l’a vu.`,
 
   // Les fichiers
   files: "Fichiers",
   noFilesYet: "Il n’y a pas encore de fichier.",
   fileState: { pending: "En attente", processing: "En traitement", ready: "Prêt", failed: "Échec" },
   purpose: "Usage",
-  purposes: { master: "Original", broadcast: "Diffusion", web: "Web", proxy: "Proxy", audio: "Son", image: "Image", document: "Document" },
+  purposes: {
+    master: "Original",
+    broadcast: "Diffusion",
+    web: "Web",
+    proxy: "Proxy",
+    audio: "Son",
+    image: "Image",
+    document: "Document",
+  },
   renditionName: "Nom dans l’adresse",
-  badRenditionName: "Minuscules, chiffres, points, traits d’union et soulignés ; ni « poster » ni « preview ».",
+  badRenditionName:
+    "Minuscules, chiffres, points, traits d’union et soulignés ; ni « poster » ni « preview ».",
   replaces: "Remplace le fichier de ce nom.",
   chosenFiles: (number) => plural(number, "Un fichier choisi", `${number} fichiers choisis`),
   startUpload: "Envoyer",
@@ -133,8 +149,11 @@ export default {
     waiting: () => "Attend son tour",
     hashing: () => "Lecture du fichier…",
     sending: ({ percent, sent, of, speed, left }) =>
-      [`${percent} %`, `${sent} sur ${of}`, speed && `${speed}/s`, left !== null && `encore ${time(left)}`].filter(Boolean).join(" · "),
-    cut: ({ percent, isUnreachable }) => `${percent} % · ${isUnreachable ? "La connexion est coupée ; l’envoi" : "L’envoi"} reprend de lui-même`,
+      [`${percent} %`, `${sent} sur ${of}`, speed && `${speed}/s`, left !== null && `encore ${time(left)}`]
+        .filter(Boolean)
+        .join(" · "),
+    cut: ({ percent, isUnreachable }) =>
+      `${percent} % · ${isUnreachable ? "La connexion est coupée ; l’envoi" : "L’envoi"} reprend de lui-même`,
     paused: ({ percent, sent, of }) => `En pause à ${percent} % · ${sent} sur ${of}`,
     failed: ({ percent }) => `Arrêté à ${percent} %`,
   },
@@ -153,18 +172,23 @@ export default {
   removeFile: "Retirer",
   fileRemoved: "Le fichier est retiré",
   removeFileTitle: "Retirer ce fichier",
-  removeFileWhat: (name) => `${name} est retiré de ce brouillon, avec l’image et l’aperçu qui en ont été tirés.`,
+  removeFileWhat: (name) =>
+    `${name} est retiré de ce brouillon, avec l’image et l’aperçu qui en ont été tirés.`,
   removeFilePublished: (name) => `${name} ne pourra plus être téléchargé. Qui l’a déjà le garde.`,
   failures: {
     checksum_mismatch: "Ce qui est arrivé n’est pas ce qui a été envoyé. Veuillez l’envoyer de nouveau.",
     upload_lost: "Il a été supprimé avant d’être examiné. Veuillez l’envoyer de nouveau.",
     file_empty: "Le fichier est vide. Veuillez l’exporter de nouveau.",
-    file_truncated: "La fin du fichier manque. Veuillez l’envoyer de nouveau ; si cela se reproduit, exportez-le de nouveau.",
-    not_media: "Ce n’est ni une vidéo, ni un son, ni une image, quel que soit son nom. Veuillez choisir le bon fichier.",
+    file_truncated:
+      "La fin du fichier manque. Veuillez l’envoyer de nouveau ; si cela se répète, exportez-le de nouveau.",
+    not_media:
+      "Ce n’est ni une vidéo, ni un son, ni une image, malgré son nom. Veuillez choisir le bon fichier.",
     wrong_type: "Son contenu ne correspond pas à son usage. Veuillez l’envoyer avec l’usage Image ou Son.",
     encrypted: "Le fichier est protégé. Veuillez l’exporter sans protection.",
-    references_other_files: "Ses images ou son son se trouvent dans d’autres fichiers. Veuillez l’exporter en un seul fichier.",
-    undecodable: "Aucune de ses images, ou rien de son son, ne peut être décodé. Veuillez l’exporter de nouveau.",
+    references_other_files:
+      "Ses images ou son son se trouvent dans d’autres fichiers. Veuillez l’exporter en un seul fichier.",
+    undecodable:
+      "Aucune de ses images, ou rien de son son, ne peut être décodé. Veuillez l’exporter de nouveau.",
     picture_too_large: "Ses images sont trop grandes. Veuillez les exporter plus petites.",
     duration_too_long: "Il prétend durer plus de 48 heures. Veuillez l’exporter de nouveau.",
     parser_failed: "Il est illisible. Veuillez l’exporter de nouveau.",
@@ -195,12 +219,26 @@ export default {
   downloads: (number) => plural(number, `${number} téléchargement`, `${number} téléchargements`),
   lastDownload: (day) => `le dernier le ${day}`,
   versionKinds: {
-    created: "Créé", edited: "Modifié", scheduled: "Programmé", unscheduled: "Revenu au brouillon", published: "Publié",
-    corrected: "Corrigé", files: "Fichiers changés", rendered: "Mis à jour", withdrawn: "Retiré",
+    created: "Créé",
+    edited: "Modifié",
+    scheduled: "Programmé",
+    unscheduled: "Revenu au brouillon",
+    published: "Publié",
+    corrected: "Corrigé",
+    files: "Fichiers changés",
+    rendered: "Mis à jour",
+    withdrawn: "Retiré",
   },
 
   sections: {
-    text: "Texte", about: "Ce qu’il montre", shotlist: "Liste des plans", files: "Fichiers", captions: "Sous-titres", rights: "Droits",
-    translations: "Traductions", place: "Place dans le catalogue", history: "Historique",
+    text: "Texte",
+    about: "Ce qu’il montre",
+    shotlist: "Liste des plans",
+    files: "Fichiers",
+    captions: "Sous-titres",
+    rights: "Droits",
+    translations: "Traductions",
+    place: "Place dans le catalogue",
+    history: "Historique",
   },
 };

@@ -1,0 +1,77 @@
+// What an editor does with an asset as a whole: publish, schedule, withdraw, delete, remove a file.
+import { call, Problem } from "../api.js";
+import { refuse } from "../forms.js";
+import { say } from "../layout.js";
+import { go } from "../router.js";
+import { texts } from "../texts.js";
+import { createDialog } from "./desk-dialogs.js";
+import { remove, step } from "./desk-editing.js";
+
+const t = await texts("desk");
+const NO_TIME = { code: "desk_no_time", errors: [{ pointer: "/publish_at", code: "desk_no_time" }] };
+
+/** `parts` are those of the screen; gives its dialogs, and its actions by name. */
+export function createActions(parts) {
+  const { desk, editing, history, when, update } = parts;
+  const afterwards = (said) => {
+    say(said);
+    history.renew();
+  };
+  const dialogs = {
+    publish: createDialog(update, "publish-dialog", async () => {
+      if (when.isLater && !when.at) throw new Problem(422, NO_TIME);
+      await editing.save();
+      await step(
+        editing,
+        "POST",
+        "/publish",
+        when.isLater ? { publish_at: new Date(when.at).toISOString() } : {},
+      );
+      afterwards(t.status[editing.asset.status]);
+    }),
+    withdraw: createDialog(update, "withdraw-dialog", async ({ reason }) => {
+      await step(editing, "POST", "/withdraw", { reason });
+      afterwards(t.status.withdrawn);
+    }),
+    remove: createDialog(update, "delete-dialog", async () => {
+      await remove(editing);
+      editing.discard();
+      go("/desk");
+    }),
+    removeFile: createDialog(update, "remove-file-dialog", async () => {
+      await call(`/v1/assets/${desk.id}/renditions/${desk.toRemove.name}`, {
+        method: "DELETE",
+        tag: editing.tag,
+      });
+      await Promise.all([editing.refresh(), desk.look()]);
+      afterwards(t.fileRemoved);
+    }),
+  };
+  desk.removeFile = (rendition) => {
+    desk.toRemove = rendition;
+    dialogs.removeFile.show();
+  };
+  desk.attempt = (work) => attempt(parts, work);
+  const actions = {
+    publish: dialogs.publish.show,
+    withdraw: dialogs.withdraw.show,
+    remove: dialogs.remove.show,
+    preview: () => document.getElementById("preview-dialog").showModal(),
+    unschedule: () =>
+      attempt(parts, () =>
+        step(editing, "PATCH", "", { publish_at: null }).then(() => afterwards(t.status.draft)),
+      ),
+  };
+  return { dialogs, actions };
+}
+
+/** What has no form of its own says beside the state what went wrong. */
+async function attempt({ problem, update }, work) {
+  Object.assign(problem, { error: null, refused: new Map() });
+  try {
+    await work();
+  } catch (error) {
+    refuse(problem, error);
+  }
+  update();
+}

@@ -1,0 +1,38 @@
+// A place to drop files on, and a button for the rest of us.
+import { html } from "../html.js";
+import { icon } from "./icons.js";
+
+const ACCEPTED = "video/*,audio/*,image/*,.mxf,.mov,.mts,.ts,.wav,.tif,.tiff";
+
+/** `state` of the zone is kept by the screen: `{ isOver }`. */
+export const dropZone = (label, onFiles, { files: state, update }) => html`
+  <div
+    class="drop ${state.isOver ? "is-over" : ""}"
+    @dragover=${(event) => over(event, state, true, update)}
+    @dragleave=${(event) => over(event, state, false, update)}
+    @drop=${(event) => {
+      over(event, state, false, update);
+      onFiles([...event.dataTransfer.files]);
+    }}>
+    ${icon.upload}
+    <label class="drop-label"
+      >${label}
+      <input
+        type="file"
+        accept=${ACCEPTED}
+        multiple
+        @change=${({ target }) => {
+          const files = [...target.files];
+          target.value = "";
+          onFiles(files);
+        }} />
+    </label>
+  </div>
+`;
+
+function over(event, state, isOver, update) {
+  event.preventDefault();
+  if (state.isOver === isOver) return;
+  state.isOver = isOver;
+  update();
+}
