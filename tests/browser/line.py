@@ -1,4 +1,4 @@
-"""A line to the server that can be slow, and can break: a SOCKS 5 proxy (RFC 1928) in this process."""
+"""A line to the server that can be slow and can break: a SOCKS 5 proxy (RFC 1928)."""
 
 import asyncio
 import socket

@@ -8,7 +8,6 @@ import { createDialog } from "./desk-dialogs.js";
 import { remove, step } from "./desk-editing.js";
 
 const t = await texts("desk");
-const NO_TIME = { code: "desk_no_time", errors: [{ pointer: "/publish_at", code: "desk_no_time" }] };
 
 /** `parts` are those of the screen; gives its dialogs, and its actions by name. */
 export function createActions(parts) {
@@ -19,7 +18,7 @@ export function createActions(parts) {
   };
   const dialogs = {
     publish: createDialog(update, "publish-dialog", async () => {
-      if (when.isLater && !when.at) throw new Problem(422, NO_TIME);
+      if (when.isLater) checkTime(when.at);
       await editing.save();
       await step(
         editing,
@@ -63,6 +62,12 @@ export function createActions(parts) {
       ),
   };
   return { dialogs, actions };
+}
+
+// With a time that has passed, the API would publish at once.
+function checkTime(at) {
+  const code = !at ? "desk_no_time" : new Date(at) <= Date.now() ? "in_the_past" : null;
+  if (code) throw new Problem(422, { code, errors: [{ pointer: "/publish_at", code }] });
 }
 
 /** What has no form of its own says beside the state what went wrong. */

@@ -30,6 +30,13 @@ export const dropZone = (label, onFiles, { files: state, update }) => html`
   </div>
 `;
 
+/** A file that misses the zone would be opened in place of the page. */
+export function keepOthersOut(signal) {
+  for (const name of ["dragover", "drop"]) {
+    document.addEventListener(name, (event) => event.preventDefault(), { signal });
+  }
+}
+
 function over(event, state, isOver, update) {
   event.preventDefault();
   if (state.isOver === isOver) return;

@@ -6,6 +6,7 @@ import { captionsSection, createCaptions } from "../parts/desk-captions.js";
 import { conflictPanel } from "../parts/desk-conflict.js";
 import { createActions } from "../parts/desk-actions.js";
 import { deleteDialog, publishDialog, removeFileDialog, withdrawDialog } from "../parts/desk-dialogs.js";
+import { keepOthersOut } from "../parts/desk-drop-zone.js";
 import { createEditing, read } from "../parts/desk-editing.js";
 import { createFiles, filesSection } from "../parts/desk-files.js";
 import {
@@ -55,6 +56,7 @@ export default async function deskAsset({ params, signal, update }) {
     submit: (event) => submit(editing, event),
   });
   document.addEventListener("keydown", saveByKey, { signal });
+  keepOthersOut(signal);
   return {
     title: editing.asset.title,
     view: () => view(parts),

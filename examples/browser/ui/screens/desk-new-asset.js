@@ -4,7 +4,7 @@ import { languageName, size } from "../format.js";
 import { html, nothing } from "../html.js";
 import { go } from "../router.js";
 import { language, texts } from "../texts.js";
-import { dropZone } from "../parts/desk-drop-zone.js";
+import { dropZone, keepOthersOut } from "../parts/desk-drop-zone.js";
 import { languageOptions } from "../parts/desk-names.js";
 import { assetTypeOf, guessRendition, titleOf } from "../parts/desk-renditions.js";
 import { enqueue } from "../parts/desk-uploads.js";
@@ -15,7 +15,8 @@ const t = await texts("desk");
 const TYPES = ["video", "image", "audio", "story"];
 const LANGUAGES = languageOptions(languageName);
 
-export default async function deskNewAsset({ update }) {
+export default async function deskNewAsset({ signal, update }) {
+  keepOthersOut(signal);
   const draft = { title: "", type: "video", isTypeChosen: false, files: [], keys: {} };
   const form = createForm(update, (values) => create(values, draft));
   const drop = { files: { isOver: false }, update };

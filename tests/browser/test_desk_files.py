@@ -1,0 +1,159 @@
+"""Files at the desk arrive whole whatever happens, and say what is wrong with them."""
+
+import hashlib
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, ProxySettings, Request, expect
+
+from tests.browser.conftest import PATIENCE, Site, log_in
+from tests.browser.desk import EDITOR, make, open_desk, save, token
+from tests.browser.line import Line, line_to_server
+from tests.media_files import atom, write_video
+
+__all__ = ["token"]
+
+pytestmark = pytest.mark.slow
+
+# Bytes: large enough to be cut in the middle at SLOW bytes a second.
+PADDING = 8_000_000
+SLOW = 1_000_000
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """Real pictures, and enough beside them to take a while."""
+    path = write_video(tmp_path / "harbour_approach.mp4", pictures=50)
+    path.write_bytes(path.read_bytes() + atom(b"free", os.urandom(PADDING)))
+    return path
+
+
+@pytest.fixture
+async def line() -> AsyncIterator[Line]:
+    async with line_to_server() as line:
+        yield line
+
+
+@pytest.fixture
+async def page_on_line(browser: Browser, site: Site, line: Line) -> AsyncIterator[Page]:
+    """A page whose connection the test can slow down and cut."""
+    proxy: ProxySettings = {"server": f"socks5://127.0.0.1:{line.port}", "bypass": "<-loopback>"}
+    async with await browser.new_context(base_url=site.url, locale="en-GB", proxy=proxy) as context:
+        context.set_default_timeout(PATIENCE)
+        yield await context.new_page()
+
+
+async def percent_passes(page: Page, least: int) -> None:
+    row = page.locator(".file[data-state=sending]")
+    for _ in range(PATIENCE // 100):
+        found = re.match(r"(\d+) %", await row.locator(".file-progress p").inner_text())
+        if found and int(found[1]) >= least:
+            return
+        await page.wait_for_timeout(100)
+    pytest.fail(f"the upload never came to {least} %")
+
+
+def offsets_sent(page: Page) -> list[int]:
+    """From where each body goes on, as the browser says it."""
+    offsets: list[int] = []
+
+    def note(request: Request) -> None:
+        if request.method == "PATCH" and "/v1/uploads/" in request.url:
+            offsets.append(int(request.headers["upload-offset"]))
+
+    page.on("request", note)
+    return offsets
+
+
+def renditions(site: Site, token: str, page: Page) -> list[dict[str, Any]]:
+    """The files of the asset on the page, as the API has them."""
+    path = f"/v1/assets/{page.url.rpartition('/')[2]}/renditions"
+    items: list[dict[str, Any]] = site.call("GET", path, token)["items"]
+    return items
+
+
+def hash_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+async def test_file_that_is_cut_paused_and_reloaded_arrives_whole(
+    site: Site, token: str, page_on_line: Page, line: Line, video: Path
+) -> None:
+    page = page_on_line
+    await log_in(page, EDITOR)
+    offsets = offsets_sent(page)
+    await page.goto("/desk")
+    await page.get_by_role("link", name="New asset").click()
+    line.speed = SLOW
+    await page.get_by_label("Drop files here").set_input_files(video)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Harbour approach")
+
+    await percent_passes(page, 10)
+    line.cut()
+    await expect(page.get_by_text("The connection is down; it goes on by itself")).to_be_visible()
+    line.mend()
+    await percent_passes(page, 25)
+    assert offsets[-1] > 0
+
+    await page.get_by_role("button", name="Pause harbour_approach.mp4").click()
+    await expect(page.get_by_text("Paused at")).to_be_visible()
+    await page.get_by_role("button", name="Go on harbour_approach.mp4").click()
+    await percent_passes(page, 45)
+
+    page.once("dialog", lambda dialog: dialog.accept())  # the page asks before it goes
+    await page.reload()
+    interrupted = page.get_by_text(re.compile("Choose the same file to go on at [1-9]"))
+    await expect(interrupted).to_be_visible()
+    line.speed = None
+    await page.get_by_label("Drop files here").set_input_files(video)
+    await expect(page.locator(".file[data-state=ready]")).to_be_visible(timeout=3 * PATIENCE)
+    assert offsets[-1] > PADDING // 10
+    [file] = renditions(site, token, page)
+    assert (file["name"], file["purpose"], file["sha256"]) == ("master", "master", hash_of(video))
+
+
+async def test_broken_file_says_why_and_can_be_removed(
+    site: Site, token: str, page: Page, tmp_path: Path
+) -> None:
+    asset = make(site, token, "Broken", type="video")
+    broken = tmp_path / "notes.mp4"
+    broken.write_bytes(b"These are only words.\n" * 100)
+    await log_in(page, EDITOR)
+    await open_desk(page, asset)
+    await page.get_by_label("Drop files here").set_input_files(broken)
+    await page.get_by_role("button", name="Upload", exact=True).click()
+    await expect(page.get_by_text("This is no video, sound or picture")).to_be_visible(
+        timeout=3 * PATIENCE
+    )
+    await page.get_by_role("button", name="Remove notes.mp4").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    await expect(page.get_by_text("There are no files yet.")).to_be_visible()
+    assert site.call("GET", f"/v1/assets/{asset['id']}/renditions", token)["items"] == []
+
+
+async def test_captions_are_kept_beside_what_is_being_typed(
+    site: Site, token: str, page: Page, tmp_path: Path
+) -> None:
+    asset = make(site, token, "Captioned", type="video")
+    wrong, right = tmp_path / "wrong.vtt", tmp_path / "right.srt"
+    wrong.write_text("WEBVTT\n\n00:04.000 --> 00:02.000\nBackwards\n")
+    right.write_text("1\n00:00:02,000 --> 00:00:04,000\nWe are glad to be back\n")
+    await log_in(page, EDITOR)
+    await open_desk(page, asset)
+    await page.get_by_label("Summary").first.fill("Not saved yet")
+    captions = page.get_by_role("region", name="Captions")
+    await captions.locator("summary").click()
+    await captions.get_by_label("File", exact=True).set_input_files(wrong)
+    await captions.get_by_role("button", name="Add captions").click()
+    await expect(captions.get_by_role("alert")).to_contain_text("Line 3")
+    await captions.get_by_label("File", exact=True).set_input_files(right)
+    await captions.get_by_role("button", name="Add captions").click()
+    await expect(captions.get_by_role("listitem")).to_contain_text("English")
+    await save(page)
+    saved = site.call("GET", f"/v1/assets/{asset['id']}", token)
+    assert [each["language"] for each in saved["captions"]] == ["en"]
+    assert saved["summary"] == "Not saved yet"
