@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import get_args
 
@@ -121,8 +122,11 @@ def source(module: Path) -> str:
     return re.sub(r"^\s*(//|\*|/\*).*$", "", module.read_text(), flags=re.MULTILINE)
 
 
+IMPORT = re.compile(r'(?:^|;)(?:import|export)\b(?:[^;"]*?\bfrom)?\s*"([^"]+)"', re.MULTILINE)
+
+
 def static_imports(module: Path) -> Iterator[Path]:
-    for name in re.findall(r'(?:\bfrom|^import|;import)\s*"([^"]+)"', source(module), re.MULTILINE):
+    for name in IMPORT.findall(source(module)):
         assert name.startswith("."), f"{module}: {name}"
         yield (module.parent / name).resolve()
 
@@ -132,7 +136,7 @@ def imports(module: Path) -> Iterator[Path]:
     yield from static_imports(module)
     for name in re.findall(r'\bimport\("([^"]+)"\)', text):
         yield (module.parent / name).resolve()
-    for subject in re.findall(r'\btexts\("(\w+)"\)', text):
+    for subject in re.findall(r'\btexts\("([\w-]+)"\)', text):
         yield from (UI / "texts" / language / f"{subject}.js" for language in LANGUAGES)
 
 
@@ -182,12 +186,30 @@ def test_files_stay_small_enough_to_be_read() -> None:
     assert named([path for path in ours if len(path.read_text().splitlines()) > 250]) == []
 
 
+def classes(style: Path) -> set[str]:
+    rules = re.sub(r"/\*.*?\*/", "", style.read_text(), flags=re.DOTALL)
+    return {
+        name
+        for selector in re.findall(r"([^{}]+)\{", rules)
+        for name in re.findall(r"\.([a-z][a-z0-9-]*)", selector)
+    }
+
+
+def test_no_class_is_styled_by_two_subjects() -> None:
+    """All stylesheets are loaded at once, so a rule would reach into the other's screens."""
+    common = {"base.css", "forms.css"}
+    styles = {path.name: classes(path) for path in (UI / "styles").glob("*.css")}
+    shared = set.union(*(styles.pop(name) for name in common))
+    for (one, first), (other, second) in combinations(styles.items(), 2):
+        assert (first & second) - shared == set(), f"{one} and {other}"
+
+
 # Words
 
 
 def keys(module: Path) -> list[str]:
     """Names of the texts, as they stand two or more spaces in."""
-    return re.findall(r'^ +"?([\w-]+)"?(?=: |\()', module.read_text(), re.MULTILINE)
+    return re.findall(r'^ +"?([\w-]+)"?(?=:(?: |$)|\()', module.read_text(), re.MULTILINE)
 
 
 def test_texts_have_the_same_keys_in_every_language() -> None:

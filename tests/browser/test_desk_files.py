@@ -48,7 +48,7 @@ async def page_on_line(browser: Browser, site: Site, line: Line) -> AsyncIterato
 
 
 async def percent_passes(page: Page, least: int) -> None:
-    row = page.locator(".file[data-state=sending]")
+    row = page.locator(".master-file[data-state=sending]")
     for _ in range(PATIENCE // 100):
         found = re.match(r"(\d+) %", await row.locator(".file-progress p").inner_text())
         if found and int(found[1]) >= least:
@@ -110,7 +110,7 @@ async def test_file_that_is_cut_paused_and_reloaded_arrives_whole(
     await expect(interrupted).to_be_visible()
     line.speed = None
     await page.get_by_label("Drop files here").set_input_files(video)
-    await expect(page.locator(".file[data-state=ready]")).to_be_visible(timeout=3 * PATIENCE)
+    await expect(page.locator(".master-file[data-state=ready]")).to_be_visible(timeout=3 * PATIENCE)
     assert offsets[-1] > PADDING // 10
     [file] = renditions(site, token, page)
     assert (file["name"], file["purpose"], file["sha256"]) == ("master", "master", hash_of(video))

@@ -73,7 +73,7 @@ export const captionsSection = ({ form, remove }, desk) => html`
 `;
 
 const newCaptions = (form, usual) => html`
-  <details class="more">
+  <details class="further">
     <summary>${t.addCaptions}</summary>
     <form novalidate @submit=${form.submit}>
       ${refusal(form)}

@@ -7,7 +7,7 @@ const ACCEPTED = "video/*,audio/*,image/*,.mxf,.mov,.mts,.ts,.wav,.tif,.tiff";
 /** `state` of the zone is kept by the screen: `{ isOver }`. */
 export const dropZone = (label, onFiles, { files: state, update }) => html`
   <div
-    class="drop ${state.isOver ? "is-over" : ""}"
+    class="drop ${state.isOver ? "is-dragged-over" : ""}"
     @dragover=${(event) => over(event, state, true, update)}
     @dragleave=${(event) => over(event, state, false, update)}
     @drop=${(event) => {

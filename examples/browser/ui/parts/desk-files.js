@@ -19,7 +19,7 @@ export const filesSection = (desk) => html`
   <section id="files" aria-labelledby="files-title">
     <h2 id="files-title" tabindex="-1">${t.files}</h2>
     ${hasAny(desk) ? nothing : html`<p class="quiet">${t.noFilesYet}</p>`}
-    <ul class="rows files" ?hidden=${!hasAny(desk)}>
+    <ul class="rows master-files" ?hidden=${!hasAny(desk)}>
       ${repeat(
         desk.renditions,
         ({ name }) => name,
@@ -51,7 +51,7 @@ function uploadRow(item) {
   const isRefused = error && !(error instanceof Unreachable);
   const isGoing = ["waiting", "hashing", "sending", "cut"].includes(state);
   return html`
-    <li class="file" data-state=${state}>
+    <li class="master-file" data-state=${state}>
       <div class="file-what">
         <strong>${file.name}</strong> <span class="quiet">${rendition.name} · ${size(file.size)}</span>
       </div>
@@ -95,7 +95,7 @@ function interruptedRow(desk, each) {
     await each.forget();
   };
   return html`
-    <li class="file" data-state="interrupted">
+    <li class="master-file" data-state="interrupted">
       <div class="file-what">
         <strong>${each.filename}</strong>
         <span class="quiet">${each.rendition.name} · ${size(each.size)}</span>

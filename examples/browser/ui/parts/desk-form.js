@@ -100,7 +100,7 @@ export const aboutSection = (editing, choosers) =>
       : choosers.spoken(f.spoken_languages, { hint: t.hints.spoken_languages }),
     pair(textField(editing, "location/name", t.place), textField(editing, "location/city", t.city)),
     selectField(editing, "location/country", t.country, COUNTRIES),
-    html`<details class="more">
+    html`<details class="further">
       <summary>${t.coordinates}</summary>
       ${pair(
         numberField(editing, "location/latitude", t.latitude),

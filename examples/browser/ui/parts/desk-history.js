@@ -40,7 +40,7 @@ export function createHistory(id, update, signal) {
 const section = (history, load) => html`
   <section id="history" aria-labelledby="history-title">
     <h2 id="history-title" tabindex="-1">${t.history}</h2>
-    <details class="more" @toggle=${({ target }) => target.open && !history.versions && load()}>
+    <details class="further" @toggle=${({ target }) => target.open && !history.versions && load()}>
       <summary>${t.showHistory}</summary>
       ${history.error ? html`<p class="refused" role="alert">${history.error}</p>` : nothing}
       ${history.counts ? downloads(history.counts) : nothing}

@@ -173,12 +173,12 @@ export function refusedRow(editing, path) {
 
 /** What was chosen from a list or typed; each can be taken out again. */
 export const chips = (items, { nameOf, keyOf = nameOf, onRemove }) => html`
-  <ul class="chips" ?hidden=${!items.length}>
+  <ul class="tags" ?hidden=${!items.length}>
     ${repeat(
       items,
       keyOf,
       (item, index) => html`
-        <li class="chip">
+        <li class="tag">
           <span>${nameOf(item)}</span>
           <button
             type="button"

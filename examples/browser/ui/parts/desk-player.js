@@ -82,8 +82,8 @@ export const previewDialog = ({ asset }, values, onExpired) => html`
       ${values.rights.usage_terms ? html`<p class="quiet running">${values.rights.usage_terms}</p>` : nothing}
       ${
         values.keywords.length
-          ? html`<ul class="chips">
-              ${values.keywords.map((each) => html`<li class="chip">${each}</li>`)}
+          ? html`<ul class="tags">
+              ${values.keywords.map((each) => html`<li class="tag">${each}</li>`)}
             </ul>`
           : nothing
       }

@@ -10,7 +10,7 @@ export function renditionRow(desk, each) {
   const { filename, state, progress, failure } = each;
   const isInWork = state === "processing" || state === "pending";
   return html`
-    <li class="file" data-state=${state}>
+    <li class="master-file" data-state=${state}>
       <div class="file-what">
         <strong>${filename}</strong> ${fileBadge(state)}
         <p class="quiet">${facts(each)}</p>

@@ -16,7 +16,7 @@ export const shotlistSection = (editing, playerTime) => html`
     ${
       editing.mine.shotlist.length
         ? html` <div class="table-scroll">
-            <table class="shots">
+            <table class="shot-table">
               <thead>
                 <tr>
                   <th scope="col">${t.shotIn}</th>
@@ -53,7 +53,7 @@ const shotRow = (editing, shot, index, playerTime) => html`
         ${optionsOf(Object.entries(t.shotKinds), shot.kind)}
       </select>
     </td>
-    <td class="shot-text" data-label=${t.shotText}>${text(editing, index, "text", shot.text, t.shotText)}</td>
+    <td class="shot-words" data-label=${t.shotText}>${text(editing, index, "text", shot.text, t.shotText)}</td>
     <td class="shot-speaker" data-label=${t.speaker}>
       ${text(editing, index, "speaker", shot.speaker, t.speaker)}
     </td>
@@ -98,7 +98,7 @@ function time(editing, shot, index, side, playerTime) {
     return set({ [name]: timecode(now, frameRate(editing.asset)), [ms]: now });
   };
   return html`
-    <div class="shot-time">
+    <div class="shot-clock">
       <input
         id=${path}
         .value=${shot[name] ?? ""}

@@ -65,7 +65,7 @@ const choiceForm = (form, { choices, isSaved }) => html`
     ${choices.view(form)}
     <div class="actions">
       ${submitButton(form, t.save)}
-      <p class="saved" role="status">${isSaved ? t.saved : nothing}</p>
+      <p class="is-saved" role="status">${isSaved ? t.saved : nothing}</p>
     </div>
   </form>
 `;

@@ -59,7 +59,6 @@ export default {
   asset_published: "That is not possible any more, once an asset was public.",
   asset_takes_no_files: "A withdrawn asset takes no files.",
   asset_not_published: "Only what is public can be withdrawn.",
-  in_the_past: "This must be in the future.",
   rights_ended: "The right to offer it ends before that.",
   ends_before_it_starts: "This ends before it starts.",
   invalid_timecode: "This is no timecode of this file, such as 00:01:05:12.",

@@ -58,7 +58,6 @@ export default {
   asset_published: "Ce n’est plus possible une fois le contenu rendu public.",
   asset_takes_no_files: "Un contenu retiré ne reçoit plus de fichier.",
   asset_not_published: "Seul ce qui est public peut être retiré.",
-  in_the_past: "Ce moment doit être à venir.",
   rights_ended: "Le droit de le proposer prend fin avant.",
   ends_before_it_starts: "La fin précède le début.",
   invalid_timecode: "Ce n’est pas un timecode de ce fichier, comme 00:01:05:12.",
