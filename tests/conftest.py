@@ -4,21 +4,24 @@
 own: for tests whose requests truly race.
 """
 
+import asyncio
+import gc
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import httpx
 import pytest
+import uvloop
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.routing import Route
 
 from app import deps
@@ -33,6 +36,7 @@ from app.services import signing_keys
 from app.settings import Settings
 from tests.folders import folder_for_postgresql
 from tests.helpers import Api, Clock, Mailbox, bearer, make_editor, sign_up
+from tests.one_connection import rolled_back
 
 TEMPLATE = "template_migrated"
 URL_VARIABLE = "TEST_POSTGRES_URL"  # of the server, with "DATABASE" for a name
@@ -40,6 +44,8 @@ URL_VARIABLE = "TEST_POSTGRES_URL"  # of the server, with "DATABASE" for a name
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server once, in the process that starts the others."""
+    gc.disable()  # until all tests are collected: none of them goes
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # as in production
     if hasattr(config, "workerinput"):
         return
     folder = folder_for_postgresql()
@@ -47,6 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     config.add_cleanup(server.stop)
     os.environ[URL_VARIABLE] = server.url("DATABASE")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what stays for good, as the application does at its start."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -66,17 +78,11 @@ async def template(server_url: str) -> str:
             draft = f"{TEMPLATE}_draft"
             await connection.execute(f"CREATE DATABASE {draft}")
             # Alembic runs a loop of its own, so it gets a thread of its own.
-            await _in_thread(migrate, server_url.replace("DATABASE", draft))
+            await asyncio.to_thread(migrate, server_url.replace("DATABASE", draft))
             await connection.execute(f"ALTER DATABASE {draft} RENAME TO {TEMPLATE}")
     finally:
         await connection.close()
     return TEMPLATE
-
-
-async def _in_thread(function: Any, *args: Any) -> None:
-    import asyncio
-
-    await asyncio.to_thread(function, *args)
 
 
 @asynccontextmanager
@@ -96,52 +102,12 @@ async def copied_database(server_url: str, template: str) -> AsyncIterator[str]:
         await connection.close()
 
 
-class OneConnection(Database):
-    """A `Database` in which everything happens on one connection, inside one transaction."""
-
-    def __init__(self, engine: AsyncEngine, connection: AsyncConnection) -> None:
-        self.engine = engine
-        self.connection = connection
-        self.sessions = async_sessionmaker(
-            connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
-        )
-        self.reader = ConnectionReader(connection)
-
-
-class ConnectionReader:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
-
-    async def _driver(self) -> Any:
-        return (await self._connection.get_raw_connection()).driver_connection
-
-    async def fetch(self, query: str, *args: Any) -> Sequence[asyncpg.Record]:
-        rows: Sequence[asyncpg.Record] = await (await self._driver()).fetch(query, *args)
-        return rows
-
-    async def fetchrow(self, query: str, *args: Any) -> asyncpg.Record | None:
-        row: asyncpg.Record | None = await (await self._driver()).fetchrow(query, *args)
-        return row
-
-
 @pytest.fixture(scope="session")
 async def engine(server_url: str, template: str) -> AsyncIterator[AsyncEngine]:
     async with copied_database(server_url, template) as url:
         database = Database(url)
         yield database.engine
         await database.close()
-
-
-@asynccontextmanager
-async def rolled_back(engine: AsyncEngine) -> AsyncIterator[OneConnection]:
-    async with engine.connect() as connection:
-        transaction = await connection.begin()
-        # SQLAlchemy begins at the first statement; the reader must be inside from the start.
-        await connection.exec_driver_sql("SELECT 1")
-        # Nothing ever commits here, so what waits for the commit happens at once.
-        await connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
-        yield OneConnection(engine, connection)
-        await transaction.rollback()
 
 
 @pytest.fixture
@@ -174,14 +140,19 @@ def hasher(keyring: Keyring) -> Iterator[PasswordHasher]:
     hasher.close()
 
 
-def settings_for(data_dir: Path) -> Settings:
+@cache
+def common_settings() -> Settings:
+    """Read once: looking for each setting in the environment takes as long as a request."""
     return Settings(
-        data_dir=data_dir,
         database_url="postgresql:///never-used",
         secret_key=SecretStr("never used either"),
         return_to_origins=("https://portal.example",),
         cors_origins=("https://portal.example",),
     )
+
+
+def settings_for(data_dir: Path) -> Settings:
+    return common_settings().model_copy(update={"data_dir": data_dir})
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from app.crypto import Keyring, PasswordHasher
 from app.errors import field_error
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import clock_at_noon, rolled_back, running_app, settings_for
+from tests.conftest import clock_at_noon, running_app, settings_for
 from tests.factories import Published, publish_video
 from tests.helpers import Api, Mailbox, bearer, login, sign_up
+from tests.one_connection import rolled_back
 
 PROBLEM = "application/problem+json"
 ORIGIN = "https://portal.example"  # the one that the settings of the tests allow

@@ -14,16 +14,10 @@ from app.db import Database
 from app.main import ROUTERS
 from app.models import Account
 from app.routers import dev_mail
-from tests.conftest import (
-    OneConnection,
-    clock_at_noon,
-    copied_database,
-    rolled_back,
-    running_app,
-    settings_for,
-)
+from tests.conftest import clock_at_noon, copied_database, running_app, settings_for
 from tests.factories import add_export, publish_video
 from tests.helpers import Api, Mailbox, bearer, sign_up
+from tests.one_connection import OneConnection, rolled_back
 
 # A forger's token is an admin's with a changed signature.
 ROLES = ("anonymous", "forger", "member", "editor", "admin")
