@@ -35,7 +35,7 @@ from app.routers import browser_app
 from app.services import signing_keys
 from app.settings import Settings
 from tests.folders import folder_for_postgresql
-from tests.helpers import Api, Clock, Mailbox, bearer, make_editor, sign_up
+from tests.helpers import Api, Clock, Mailbox, bearer, make_editor, patient_database, sign_up
 from tests.one_connection import rolled_back
 
 TEMPLATE = "template_migrated"
@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the server once, in the process that starts the others."""
     gc.disable()  # until all tests are collected: none of them goes
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # as in production
-    if hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput") or config.option.collectonly:
         return
     folder = folder_for_postgresql()
     server = embedded_postgres.start(folder, durable=False)
@@ -105,7 +105,7 @@ async def copied_database(server_url: str, template: str) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 async def engine(server_url: str, template: str) -> AsyncIterator[AsyncEngine]:
     async with copied_database(server_url, template) as url:
-        database = Database(url)
+        database = patient_database(url)
         yield database.engine
         await database.close()
 
@@ -119,7 +119,7 @@ async def database(engine: AsyncEngine) -> AsyncIterator[Database]:
 @pytest.fixture
 async def live_database(server_url: str, template: str) -> AsyncIterator[Database]:
     async with copied_database(server_url, template) as url:
-        database = Database(url, pool_size=20)
+        database = patient_database(url, pool_size=20)
         yield database
         await database.close()
 

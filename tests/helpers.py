@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 
+from app import db
 from app.crypto import Keyring
 from app.db import Database
 from app.models import Account, AuditEvent, Base, OutboxMail
@@ -70,6 +72,14 @@ class Mailbox:
         assert row.sealed is not None
         contents = json.loads(self.keyring.unseal("mail", row.sealed))
         return Mail(row.kind, contents["to"], row.locale, contents["params"])
+
+
+def patient_database(url: str, *, pool_size: int = 10) -> Database:
+    """One for tests of something else than its time limits: a busy machine is no fault."""
+    with pytest.MonkeyPatch.context() as patient:
+        for limit in ("POOL_TIMEOUT", "STATEMENT_TIMEOUT", "IDLE_IN_TRANSACTION_TIMEOUT"):
+            patient.setattr(db, limit, 300)
+        return Database(url, pool_size=pool_size)
 
 
 async def register(

@@ -31,6 +31,7 @@ from app.models import OutboxMail
 from app.services import mail_outbox
 from app.services.mail_kinds import MailKind
 from app.settings import Settings
+from tests.helpers import patient_database
 
 SECRET_KEY = "only for tests, and long enough for the rule"
 KEYRING = Keyring(SECRET_KEY)
@@ -54,7 +55,7 @@ QUICK = Pace(
 @asynccontextmanager
 async def emptied(database_url: str) -> AsyncIterator[Database]:
     """A database of which everything that these tests write is deleted first."""
-    database = Database(database_url, pool_size=20)
+    database = patient_database(database_url, pool_size=20)
     async with database.transaction() as session:
         tables = "mail_outbox, verification_flow, account, pgqueuer, pgqueuer_log"
         await session.execute(text(f"TRUNCATE {tables} CASCADE"))
@@ -122,7 +123,7 @@ async def jobs(database: Database) -> list[dict[str, Any]]:
         return [dict(row) for row in result.mappings()]
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], *, within: float = 20) -> None:
+async def eventually(check: Callable[[], Awaitable[Any]], *, within: float = 60) -> None:
     """Wait until `check` gives something true."""
     deadline = time.monotonic() + within
     while not await check():
@@ -130,7 +131,7 @@ async def eventually(check: Callable[[], Awaitable[Any]], *, within: float = 20)
         await asyncio.sleep(0.01)
 
 
-async def reaches(database: Database, mail_id: UUID, state: str, *, within: float = 20) -> None:
+async def reaches(database: Database, mail_id: UUID, state: str, *, within: float = 60) -> None:
     async def has_state() -> bool:
         return (await row_of(database, mail_id)).state == state
 

@@ -127,10 +127,10 @@ def test_largest_file_is_read_in_a_moment() -> None:
     cue = "00:01.000 --> 00:04.000\nx\n\n"
     file = ("WEBVTT\n\n" + cue * (2 * 1024 * 1024 // len(cue))).encode()
     hostile = b"WEBVTT\n\n00:01.000 --> 00:04.000" + b" <" * 1_000_000
-    began = time.perf_counter()
+    began = time.process_time()
     webvtt.read_webvtt(file)
     webvtt.cues(webvtt.read_webvtt(hostile + b"\n" + b"<" * 40_000))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 # SubRip

@@ -316,9 +316,9 @@ def test_mail_of_no_domain_is_not_signed(sign: Callable[[bytes], bytes], head: b
 def test_signing_is_quick(sign: Callable[[bytes], bytes]) -> None:
     """A loose limit against anything that grows faster than the mail."""
     large = MAIL + b"a line of a mail  with   spaces\r\n" * 100_000
-    started = time.perf_counter()
+    started = time.process_time()
     sign(large)
-    assert time.perf_counter() - started < 0.2
+    assert time.process_time() - started < 0.2
 
 
 async def test_code_mails_leave_signed(
