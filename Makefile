@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+# Where this is set, each process of the tests would compile all modules anew.
+export PYTHONDONTWRITEBYTECODE =
 # Tests wait as often as they compute: for servers, files and clocks.
 TESTERS = -n $$($(BIN)/python -c "import os; print(min(12, 2 * (os.cpu_count() or 1)))")
 CHROMIUM := apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full screens browser lint format bench lock clean
+.PHONY: help run test test-full screens browser checked lint format bench lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -17,10 +19,10 @@ help:  ## List the targets
 run: $(VENV)/.runtime  ## Start everything on http://127.0.0.1:8000: database, API, worker, mail catcher, demo catalogue
 	@exec $(BIN)/python -m app serve --demo
 
-test: lint  ## Lint, types, layers and tests (under 4 minutes)
+test: checked  ## Lint, types, layers and tests (under 4 minutes)
 	$(BIN)/python -m pytest $(TESTERS)
 
-test-full: lint browser  ## The same with everything slow: a browser, kill loops, load, long fuzzing
+test-full: checked browser  ## The same with everything slow: a browser, kill loops, load, long fuzzing
 	$(BIN)/python -m pytest $(TESTERS) -m "slow or not slow"
 
 screens: $(VENV)/.development browser  ## Take the pictures of the documentation anew
@@ -29,6 +31,13 @@ screens: $(VENV)/.development browser  ## Take the pictures of the documentation
 
 browser:
 	@command -v chromium >/dev/null || { echo "Chromium is needed: $(CHROMIUM)"; [ "$$(id -u)" = 0 ] && $(CHROMIUM); }
+
+# While types are checked on one core, the other compiles the tests, once for all their processes.
+checked: $(VENV)/.development
+	@$(MAKE) --no-print-directory --jobs=2 lint tests/__pycache__
+
+tests/__pycache__:
+	-@$(BIN)/python -m pytest --collect-only >/dev/null
 
 lint: $(VENV)/.development  ## ruff, mypy --strict, import layers
 	$(BIN)/ruff check .
