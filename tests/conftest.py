@@ -22,7 +22,6 @@ import uvloop
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
-from starlette.routing import Route
 
 from app import deps
 from app.adapters import embedded_postgres
@@ -35,7 +34,16 @@ from app.routers import browser_app
 from app.services import signing_keys
 from app.settings import Settings
 from tests.folders import folder_for_postgresql
-from tests.helpers import Api, Clock, Mailbox, bearer, make_editor, patient_database, sign_up
+from tests.helpers import (
+    Api,
+    Clock,
+    Mailbox,
+    bearer,
+    know_the_routes,
+    make_editor,
+    patient_database,
+    sign_up,
+)
 from tests.one_connection import rolled_back
 
 TEMPLATE = "template_migrated"
@@ -167,22 +175,6 @@ def clock_at_noon() -> Clock:
 @pytest.fixture
 def clock() -> Clock:
     return clock_at_noon()
-
-
-_first_apps: dict[bool, FastAPI] = {}
-
-
-def know_the_routes(app: FastAPI) -> None:
-    """Take the routers of the first app like this one, with the dependencies they are given.
-
-    An app examines its routers at its first request, which takes longer than most tests.
-    """
-    first = _first_apps.setdefault(app.state.settings.is_production, app)
-    app.router.routes[:] = [
-        own if isinstance(own, Route) else known
-        for own, known in zip(app.routes, first.routes, strict=True)
-    ]
-    app.dependency_overrides = first.dependency_overrides
 
 
 async def running_app(

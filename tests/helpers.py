@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
+from starlette.routing import Route
 
 from app import db
 from app.crypto import Keyring
@@ -20,6 +21,7 @@ from app.models import Account, AuditEvent, Base, OutboxMail
 PASSWORD = "Correct-Horse-7-Battery"
 NEW_PASSWORD = "Another-Staple-8-Harbour"
 _hosts = itertools.count(1)
+_first_apps: dict[bool, FastAPI] = {}
 Row = TypeVar("Row", bound=Base)
 
 
@@ -72,6 +74,19 @@ class Mailbox:
         assert row.sealed is not None
         contents = json.loads(self.keyring.unseal("mail", row.sealed))
         return Mail(row.kind, contents["to"], row.locale, contents["params"])
+
+
+def know_the_routes(app: FastAPI) -> None:
+    """Take the routers of the first app like this one, with the dependencies they are given.
+
+    An app examines its routers at its first request, which takes longer than most tests.
+    """
+    first = _first_apps.setdefault(app.state.settings.is_production, app)
+    app.router.routes[:] = [
+        own if isinstance(own, Route) else known
+        for own, known in zip(app.routes, first.routes, strict=True)
+    ]
+    app.dependency_overrides = first.dependency_overrides
 
 
 def patient_database(url: str, *, pool_size: int = 10) -> Database:
