@@ -116,7 +116,7 @@ async def follow_writers(
             await stack.enter_async_context(following(consumer, way))
         await asyncio.gather(*(each.work(deeds) for each, deeds in zip(writers, work, strict=True)))
         end = await end_of_feed(client)
-        await until(lambda: all(each.after == end for each in consumers), seconds=10)
+        await until(lambda: all(each.after == end for each in consumers))
         assert snapshots
     for consumer in consumers:
         check_history(consumer, writers)
@@ -215,7 +215,7 @@ async def follow_with_cuts(
     async with AsyncExitStack() as stack:
         for consumer, way in zip(consumers, WAYS, strict=True):
             await stack.enter_async_context(following(consumer, way))
-        await until(lambda: all(each.after == end for each in consumers), seconds=10)
+        await until(lambda: all(each.after == end for each in consumers))
     for consumer in consumers:
         check_history(consumer, writers)
 

@@ -18,7 +18,7 @@ from app import db
 from app.crypto import Keyring, PasswordHasher
 from app.db import Database, PoolReader
 from app.errors import AppError
-from tests.helpers import Mailbox, bearer, login, register, sign_up
+from tests.helpers import Mailbox, bearer, login, patient_database, register, sign_up
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -363,19 +363,20 @@ class MeetingHasher(PasswordHasher):
 
     @override
     async def _run(self, function: Callable[..., Any], *args: str) -> Any:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             await self._meeting.wait()
         return await super()._run(function, *args)
 
 
-@pytest.mark.usefixtures("small_database")
 async def test_no_connection_is_held_while_passwords_are_hashed(
     live_app: FastAPI,
+    live_database: Database,
     live_client: httpx.AsyncClient,
     session: dict[str, str],
     keyring: Keyring,
 ) -> None:
     """With one connection, two requests meet at the hash pool only if neither keeps it."""
+    database = live_app.state.database = patient_database(url_of(live_database), pool_size=1)
     hasher = live_app.state.hasher = MeetingHasher(keyring, expected=2)
     answers = await asyncio.gather(login(live_client), login(live_client))
     assert [answer.status_code for answer in answers] == [200, 200]
@@ -390,6 +391,7 @@ async def test_no_connection_is_held_while_passwords_are_hashed(
     )
     assert [answer.status_code for answer in answers] == [403, 403]
     hasher.close()
+    await database.close()
 
 
 # Addresses

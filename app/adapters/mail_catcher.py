@@ -4,7 +4,6 @@ Files, so that every process of the API can read them. The envelope's recipient 
 of its own in front of the mail, as JSON, since the mail's own headers may be missing or broken.
 """
 
-import asyncio
 import json
 from contextlib import suppress
 from dataclasses import dataclass
@@ -75,8 +74,10 @@ class _AnyPortController(Controller):
 
     @override
     def _trigger_server(self) -> None:
-        assert isinstance(self.server, asyncio.Server)  # noqa: S101  # listens by now
-        self.port = self.server.sockets[0].getsockname()[1]
+        server = self.server
+        assert server is not None  # noqa: S101  # listens by now
+        assert hasattr(server, "sockets")  # noqa: S101  # as those of all loops have
+        self.port = server.sockets[0].getsockname()[1]
         super()._trigger_server()  # type: ignore[no-untyped-call]  # aiosmtpd's own
 
 
