@@ -9,6 +9,7 @@ import errno
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 import structlog
 from aiosmtpd.lmtp import LMTP
@@ -138,8 +139,9 @@ class _SmtpSession(SMTP):
         super().connection_lost(error)
 
     def hang_up(self) -> None:
-        if isinstance(self.transport, asyncio.Transport):
-            self.transport.abort()
+        if self.transport is not None:
+            # By name: uvloop's transports are of classes of their own.
+            cast("asyncio.Transport", self.transport).abort()
 
 
 class _LmtpSession(_SmtpSession, LMTP):
@@ -151,7 +153,7 @@ class _Busy(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101  # TCP
         with suppress(OSError):
-            transport.write(b"421 4.3.2 too many connections, try again later\r\n")
+            answer = b"421 4.3.2 too many connections, try again later\r\n"
+            cast("asyncio.Transport", transport).write(answer)
         transport.close()
