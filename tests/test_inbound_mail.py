@@ -263,6 +263,15 @@ async def test_second_worker_of_a_host_takes_over_when_the_first_ends(intake: In
     assert (len(intake.taken), len(other.taken)) == (1, 1)
 
 
+async def test_listener_that_ends_hangs_up(intake: Intake) -> None:
+    async with listening(intake, limits=replace(LIMITS, command=60)) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        assert await _answer(reader) == "220"
+    async with asyncio.timeout(20):
+        assert await reader.read() == b""
+    writer.close()
+
+
 def test_addresses_that_we_gave_out_are_accepted(database: Database) -> None:
     intake = BounceIntake(database, KEYRING, DOMAIN)
     for address in (VERP, VERP.upper(), f"complaints@{DOMAIN}", f"Complaints@{DOMAIN.upper()}"):
