@@ -1,5 +1,6 @@
 """What is measured on a page: rules of accessibility, keyboard, widths, weight and speed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,15 @@ from playwright.async_api import Page
 # WCAG 2.2 AA, and what axe's makers hold to be good practice: landmarks, order of headings.
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 TAB_LIMIT = 400
+PATIENCE = 20  # seconds
 _axe = Axe()
+
+
+async def until(page: Page, expression: str) -> None:
+    """Playwright's own wait_for_function evaluates within the page, whose policy forbids it."""
+    async with asyncio.timeout(PATIENCE):
+        while not await page.evaluate(expression):  # noqa: ASYNC110  # a page sets no event
+            await asyncio.sleep(0.05)
 
 
 async def accessible(page: Page) -> None:

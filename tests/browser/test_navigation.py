@@ -1,12 +1,11 @@
 """Going about: links, fragments, back and forward, focus, and what has not been saved."""
 
-import asyncio
 import re
 
 import pytest
 from playwright.async_api import Dialog, Page, Route, expect
 
-from tests.browser.conftest import PATIENCE
+from tests.browser.measures import until
 
 pytestmark = pytest.mark.slow
 
@@ -25,13 +24,6 @@ async def scroll_to(page: Page, top: int) -> None:
     """And let it be kept."""
     await page.evaluate("(top) => scrollTo(0, top)", top)
     await until(page, f"history.state.scroll === {top}")
-
-
-async def until(page: Page, expression: str) -> None:
-    """Playwright's own wait_for_function evaluates within the page, whose policy forbids it."""
-    async with asyncio.timeout(PATIENCE / 1000):
-        while not await page.evaluate(expression):  # noqa: ASYNC110  # a page sets no event
-            await asyncio.sleep(0.05)
 
 
 async def test_back_and_reload_lead_to_where_one_was(page: Page) -> None:

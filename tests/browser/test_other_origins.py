@@ -15,6 +15,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from app.routers.browser_app import FOLDER
 from tests.browser.conftest import OpenContext, Site
+from tests.browser.measures import until
 from tests.browser.static_host import static_host
 from tests.helpers import PASSWORD
 from tests.programs import PROJECT, free_ports, program
@@ -27,30 +28,7 @@ CALLS = """async () => {
     const all = await Promise.all([call("/v1/account"), call("/v1/account")]);
     return all.map(({ email }) => email);
 }"""
-# What the page shows of other origins: pictures, a preview, and captions in it.
-LOADED = """async () => {
-    const video = document.querySelector("video");
-    for (const track of video.textTracks) track.mode = "hidden";
-    const until = async (isDone) => {
-        for (let tries = 0; tries < 200 && !isDone(); tries++) {
-            await new Promise((resolve) => setTimeout(resolve, 100));
-        }
-        return isDone();
-    };
-    const images = [...document.querySelectorAll("main img")];
-    const seen = [];
-    for (const image of images) {
-        image.scrollIntoView();
-        seen.push(await until(() => image.naturalWidth > 0));
-    }
-    return [
-        seen.length > 0 && seen.every(Boolean),
-        await until(() => video.readyState >= 1),
-        video.textTracks.length > 0,
-        await until(() => [...video.textTracks].every(({ cues }) => cues?.length > 0)),
-        new URL(video.currentSrc).origin,
-    ];
-}"""
+HAS_CUES = "[...document.querySelector('video').textTracks].every(({ cues }) => cues?.length > 0)"
 Transport = Literal["cookie", "bearer"]
 Hosts = dict[Transport, str]
 
@@ -106,6 +84,23 @@ async def register(page: Page, api: Site, email: str) -> None:
     await expect(page.get_by_label(f"Your account: {email}")).to_be_visible()
 
 
+async def shows_what_the_api_has(page: Page, api: Site) -> None:
+    """A preview with captions, and pictures of other assets as they come into view."""
+    video = page.locator("video")
+    await expect(video).to_have_attribute("src", re.compile(re.escape(api.url)))
+    await until(page, "document.querySelector('video').readyState >= 1")
+    assert await video.evaluate("({ textTracks }) => textTracks.length") > 0
+    await video.evaluate(
+        "({ textTracks }) => { for (const each of textTracks) each.mode = 'hidden'; }"
+    )
+    await until(page, HAS_CUES)
+    pictures = page.get_by_role("main").locator("img")
+    await expect(pictures.first).to_be_attached()
+    for number in range(await pictures.count()):
+        await pictures.nth(number).scroll_into_view_if_needed()
+        await until(page, f"document.querySelectorAll('main img')[{number}].naturalWidth > 0")
+
+
 async def test_app_works_from_another_origin(
     page: Page, hosts: tuple[Site, Hosts], transport: Transport
 ) -> None:
@@ -123,8 +118,7 @@ async def test_app_works_from_another_origin(
     assert asked.count(f"{api.url}/v1/auth/refresh") == 1
 
     await page.goto(CARD)
-    await expect(page.locator("video")).to_be_visible()
-    assert await page.evaluate(LOADED) == [True, True, True, True, api.url]
+    await shows_what_the_api_has(page, api)
     async with page.expect_download() as waiting:
         await page.get_by_role("button", name="Download").first.click()
     file = (await (await waiting.value).path()).read_bytes()
