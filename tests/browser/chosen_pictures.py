@@ -14,7 +14,7 @@ CHOSEN = (
     "home-1280",
     "home-dark-1280",
     "asset-video-1280",
-    "verify-360",
+    "register-360",
     "newsletter-archive-360",
     "desk-1280",
     "desk-edition-1280",

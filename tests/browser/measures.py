@@ -60,10 +60,12 @@ _MARK_CONTROLS = """() => {
 }"""
 _FOCUSED = """() => {
     const focused = document.activeElement;
-    const drawn = (each) => each && getComputedStyle(each).outlineStyle !== "none"
-        && parseFloat(getComputedStyle(each).outlineWidth) >= 2;
+    const drawn = (each, part) => each && getComputedStyle(each, part).outlineStyle !== "none"
+        && parseFloat(getComputedStyle(each, part).outlineWidth) >= 2;
     const { top, bottom } = focused.getBoundingClientRect();
-    const isOutlined = drawn(focused) || drawn(focused.closest("label"));
+    const around = [focused.closest("label"), focused.closest("li, article")];
+    const isOutlined = drawn(focused) || drawn(focused, "::after")
+        || around.some((each) => drawn(each));
     return {
         control: focused.dataset.control === undefined ? null : Number(focused.dataset.control),
         isVisible: ["IFRAME", "VIDEO"].includes(focused.tagName)
@@ -93,7 +95,10 @@ async def reachable_by_keyboard(page: Page) -> None:
 
 @dataclass
 class Weight:
-    """Bytes as they came over the line, compressed, by kind."""
+    """Bytes as they came over the line, compressed, by kind.
+
+    Without headers: HTTP/2, which the app's hosts speak, makes next to nothing of them.
+    """
 
     by_kind: dict[str, int]
 
@@ -106,17 +111,18 @@ class Weight:
 async def weighing(page: Page) -> AsyncIterator[Weight]:
     """What is loaded meanwhile, with nothing kept from before."""
     weight = Weight({})
-    kinds: dict[str, str] = {}
+    answers: dict[str, tuple[str, int]] = {}
     line = await page.context.new_cdp_session(page)
     await line.send("Network.enable")
     await line.send("Network.setCacheDisabled", {"cacheDisabled": True})
 
     def note(event: dict[str, Any]) -> None:
-        kinds[event["requestId"]] = event["type"]
+        answers[event["requestId"]] = (event["type"], event["response"]["encodedDataLength"])
 
     def add(event: dict[str, Any]) -> None:
-        kind = kinds.get(event["requestId"], "Other")
-        weight.by_kind[kind] = weight.by_kind.get(kind, 0) + int(event["encodedDataLength"])
+        kind, headers = answers.get(event["requestId"], ("Other", 0))
+        body = int(event["encodedDataLength"]) - headers
+        weight.by_kind[kind] = weight.by_kind.get(kind, 0) + body
 
     line.on("Network.responseReceived", note)
     line.on("Network.loadingFinished", add)
