@@ -81,6 +81,18 @@ async def test_the_quicker_of_two_screens_does_not_win_over_the_later(page: Page
     assert await page.locator("h1").text_content() == heading
 
 
+async def test_back_shows_anew_what_a_screen_has_put_under_another_address(page: Page) -> None:
+    await page.goto("/")
+    await page.wait_for_load_state("networkidle")
+    await page.evaluate("history.pushState(null, '', '/?narrowed=yes')")
+    async with page.expect_response("**/v1/assets?*"):
+        await page.go_back()
+    await expect(page).to_have_url("/")
+    async with page.expect_response("**/v1/assets?*"):
+        await page.go_forward()
+    await expect(page).to_have_url("/?narrowed=yes")
+
+
 async def test_nobody_loses_what_is_unsaved_without_being_asked(page: Page) -> None:
     await page.route(
         "**/ui/screens/login.js",

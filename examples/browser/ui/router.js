@@ -11,6 +11,7 @@ let current = null;
 // The address that is shown, and its place among the steps of this tab.
 let shown = null;
 let step = history.state?.step ?? 0;
+let isReturning = false;
 
 /** Begin. `display(screen, { isNew })` puts on the page what a screen shows, or `failed(error)`. */
 export function start(routes, display, failed) {
@@ -108,23 +109,29 @@ function mayLeave() {
   return true;
 }
 
-// The browser has moved already; who would rather stay is brought back.
+// The browser has moved already; who would rather stay is brought back. An entry without a step was
+// made by a link to a fragment, or by a screen that changed its own address.
 function goThroughHistory({ state }) {
-  if (here() === shown) return moveWithin(state);
-  const back = step - (state?.step ?? 0);
-  if (!mayLeave()) return history.go(back);
-  step -= back;
+  if (isReturning) return void (isReturning = false);
+  if (here() === shown && state?.step !== step) return moveWithin(state);
+  if (!mayLeave()) return comeBack(step - (state?.step ?? step - 1));
+  step = state?.step ?? step;
   return arrive();
+}
+
+function comeBack(steps) {
+  isReturning = true;
+  history.go(steps);
 }
 
 // To a fragment of the page that is shown: where the browser scrolls, or where one was.
 function moveWithin(state) {
-  if (state) {
+  if (state?.step !== undefined) {
     step = state.step;
     scrollAsKept();
   } else {
     step += 1;
-    history.replaceState({ step }, "");
+    history.replaceState({ ...state, step }, "");
   }
 }
 
