@@ -139,11 +139,9 @@ class Media:
             raise self.probe_error
         return technical(self.kind, **(self.fields or {}))
 
-    async def poster(
-        self, path: Path, *, seconds: Sequence[float] = (0,), width: int, quantiser: int = 3
-    ) -> Poster:
+    async def poster(self, path: Path, *, seconds: Sequence[float] = (0,), width: int) -> Poster:
         if width == 480:
-            assert (quantiser, path.name) == (6, "poster.jpg")
+            assert path.name == "poster.jpg"
             return Poster(b"small " + await asyncio.to_thread(path.read_bytes), 480, 270)
         assert (width, seconds[-1]) == (1280, 0)
         if self.poster_error:

@@ -113,8 +113,9 @@ def test_page_names_files_that_exist() -> None:
     files = re.findall(r'(?:src|href)="(/ui/[^"]+)"', INDEX)
     assert len(files) > 5
     assert [file for file in files if not (FOLDER / file[1:]).is_file()] == []
-    styles = {path.name for path in (UI / "styles").glob("*.css")}
-    assert styles == set(re.findall(r'href="/ui/styles/([^"]+)"', INDEX))
+    styles = {path.stem for path in (UI / "styles").glob("*.css")}
+    later = set(re.findall(r'styles: "(\w+)"', (UI / "pages.js").read_text()))
+    assert styles == later | set(re.findall(r'href="/ui/styles/(\w+)\.css"', INDEX))
 
 
 def source(module: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
-from app.adapters.poster import SMALL_QUANTISER, PosterError, poster
+from app.adapters.poster import PosterError, poster
 from app.adapters.test_card import DEMO_CLIPS, ClipSpec, render
 from tests import media_files
 from tests.pictures import colour_at, read_timecode
@@ -180,7 +180,7 @@ async def test_small_poster_has_the_shape_of_the_picture(
 ) -> None:
     path = media_files.write_picture(tmp_path / "a.png", "png", "rgb24", size=size)
 
-    picture = await poster(path, width=480, quantiser=6)
+    picture = await poster(path, width=480)
 
     assert (picture.width, picture.height) == small
     assert (decode(picture.jpeg).width, decode(picture.jpeg).height) == small
@@ -192,7 +192,7 @@ async def test_small_posters_of_the_demo_fit_into_a_list(tmp_path: Path, card: C
     render(tmp_path / "card.mp4", replace(card, duration_seconds=1))
     path.write_bytes((await poster(tmp_path / "card.mp4", width=1280)).jpeg)
 
-    picture = await poster(path, width=480, quantiser=SMALL_QUANTISER)
+    picture = await poster(path, width=480)
 
     assert len(picture.jpeg) < 25_000
     assert colour_at(decode(picture.jpeg), 165, 100)[0] == pytest.approx(169, abs=6)  # yellow

@@ -7,9 +7,6 @@ from pathlib import Path
 from app.adapters import sandbox
 
 WIDTH = 1280
-# What JPEG divides by: from 1, the best, to 31. A small picture hides more of it.
-QUANTISER = 3
-SMALL_QUANTISER = 6
 # Of the duration: the first picture that is not black is taken. Many begin with a slate or a fade.
 MOMENTS = (0.1, 0.25, 0.5, 0.75)
 _READ_POSTER = "app.adapters.poster_frame:read_poster"
@@ -30,16 +27,14 @@ class Poster:
     height: int
 
 
-async def poster(
-    path: Path, *, seconds: Sequence[float] = (0,), width: int, quantiser: int = QUANTISER
-) -> Poster:
+async def poster(path: Path, *, seconds: Sequence[float] = (0,), width: int) -> Poster:
     """A frame that is shown at one of these times: upright, in square pixels, not enlarged.
 
     The first that is not black, else the brightest. Past the end it is the last frame. Raises
     `PosterError`, and `sandbox.Interrupted` where the host ended the decoder.
     """
     try:
-        result = await sandbox.run(_READ_POSTER, path, width, quantiser, *seconds)
+        result = await sandbox.run(_READ_POSTER, path, width, *seconds)
     except sandbox.Interrupted:
         raise
     except sandbox.Refused as error:

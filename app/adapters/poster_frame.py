@@ -16,12 +16,14 @@ from av.video.stream import VideoStream
 
 from app.adapters import decoding, sandbox
 
+# From 1, the best, to 31. At 6 a test card shows no noise and weighs a fifth less than at 3.
+_QUANTISER = 6
 _THUMBNAIL = (64, 36)
 _BLACK_UNTIL = 16  # mean luma, of 255
 _THREADS = 2
 
 
-def read_poster(path: str, width: str, quantiser: str, *seconds: str) -> bytes:
+def read_poster(path: str, width: str, *seconds: str) -> bytes:
     """The size on a line of its own, then the JPEG."""
     with Path(path).open("rb") as file:
         sandbox.confine()
@@ -32,7 +34,7 @@ def read_poster(path: str, width: str, quantiser: str, *seconds: str) -> bytes:
                 picture = _prepared(frame, stream, int(width))
         except InvalidDataError as error:
             raise sandbox.Refused("undecodable") from error
-    return b"%d %d\n" % (picture.width, picture.height) + _jpeg(picture, int(quantiser))
+    return b"%d %d\n" % (picture.width, picture.height) + _jpeg(picture)
 
 
 def _video_of(container: InputContainer) -> VideoStream:
@@ -108,11 +110,11 @@ def _prepared(frame: av.VideoFrame, stream: VideoStream, width: int) -> av.Video
     return graph.vpull()
 
 
-def _jpeg(frame: av.VideoFrame, quantiser: int) -> bytes:
+def _jpeg(frame: av.VideoFrame) -> bytes:
     encoder = CodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "yuv420p"
     encoder.color_range = ColorRange.JPEG
     encoder.sample_aspect_ratio = encoder.framerate = Fraction(1)
-    encoder.qmin = encoder.qmax = quantiser
+    encoder.qmin = encoder.qmax = _QUANTISER
     encoder.flags |= Flags.bitexact
     return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode()))

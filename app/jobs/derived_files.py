@@ -100,9 +100,7 @@ async def _make_posters(source: Path, technical: Technical, folder: Path) -> Seq
     try:
         large = await poster.poster(source, seconds=moments, width=poster.WIDTH)
         shown = await _written("poster", large, folder / "poster.jpg")
-        small = await poster.poster(
-            shown.path, width=policy.SMALL_POSTER_WIDTH, quantiser=poster.SMALL_QUANTISER
-        )
+        small = await poster.poster(shown.path, width=policy.SMALL_POSTER_WIDTH)
     except PosterError as error:
         _refuse_undecodable(error.code)
         log.warning("poster_not_made", reason=str(error))

@@ -1,6 +1,7 @@
 // Every address of the app. The server (or the static host) answers all of them with index.html.
 import { currentAccount, isEditor, resume } from "./session.js";
 import { here, safePath } from "./router.js";
+import { stylesheet } from "./stylesheets.js";
 
 const logInFirst = () => `/login?return_to=${encodeURIComponent(here())}`;
 const needsAccount = async () => {
@@ -13,15 +14,17 @@ const needsVisitor = () => {
   return safePath(new URLSearchParams(location.search).get("return_to"));
 };
 
-function page(path, load, { layout = "wide", redirect } = {}) {
+function page(path, load, { layout = "wide", redirect, styles } = {}) {
   const pattern = new RegExp(`^${path.replaceAll(/:(\w+)/g, "(?<$1>[^/]+)")}/?$`);
-  return { pattern, load, layout, redirect, isOurs: true };
+  const loadStyled = async () => (await Promise.all([load(), stylesheet(styles)]))[0];
+  return { pattern, load: styles ? loadStyled : load, layout, redirect, isOurs: true };
 }
 
 const narrow = { layout: "narrow" };
 const visitor = { layout: "narrow", redirect: needsVisitor };
 const account = { redirect: needsAccount };
-const editor = { redirect: needsEditor };
+const desk = { redirect: needsEditor, styles: "desk" };
+const editions = { redirect: needsEditor, styles: "editions" };
 
 export const pages = [
   page("/", () => import("./screens/home.js")),
@@ -49,11 +52,11 @@ export const pages = [
   page("/account/keys", () => import("./screens/keys.js"), account),
   page("/account/delete", () => import("./screens/delete-account.js"), account),
 
-  page("/desk", () => import("./screens/desk.js"), editor),
-  page("/desk/assets/new", () => import("./screens/desk-new-asset.js"), editor),
-  page("/desk/assets/:id", () => import("./screens/desk-asset.js"), editor),
-  page("/desk/editions", () => import("./screens/desk-editions.js"), editor),
-  page("/desk/editions/:id", () => import("./screens/desk-edition.js"), editor),
+  page("/desk", () => import("./screens/desk.js"), desk),
+  page("/desk/assets/new", () => import("./screens/desk-new-asset.js"), desk),
+  page("/desk/assets/:id", () => import("./screens/desk-asset.js"), desk),
+  page("/desk/editions", () => import("./screens/desk-editions.js"), editions),
+  page("/desk/editions/:id", () => import("./screens/desk-edition.js"), editions),
 
   { pattern: /^/, load: () => import("./screens/absent.js"), ...narrow, isOurs: false },
 ];
