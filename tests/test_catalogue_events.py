@@ -64,7 +64,7 @@ async def announce(database: Database) -> None:
 async def until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # what is observed knows no event
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
