@@ -105,7 +105,7 @@ async def test_wait_without_a_change_ends_at_its_time_where_it_began(
     after = await end_of_feed(reader)
     began = time.perf_counter()
     response = await ask(reader, after=after, wait=1)
-    assert 1 <= time.perf_counter() - began < 1.5
+    assert 0.99 <= time.perf_counter() - began < 2  # the loop's timers count whole milliseconds
     assert response.json() == {"items": [], "next_after": after}
     assert hub._watches == set()
 

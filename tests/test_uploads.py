@@ -7,6 +7,7 @@ import os
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -32,6 +33,7 @@ from tests.conftest import running_app
 from tests.factories import add_draft, publish_video, withdraw
 from tests.helpers import Api, Clock, Mailbox, bearer, login, make_editor, rows, sign_up
 from tests.http_asgi import http_scope
+from tests.hurried_worker import eventually
 from tests.tus_client import BYTES, Tus, metadata
 
 PIECE = 64
@@ -583,16 +585,16 @@ async def test_bytes_are_counted_every_three_seconds_while_more_come(
     assert timedelta(seconds=3) == policy.UPLOAD_FLUSH_INTERVAL
     monkeypatch.setattr(policy, "UPLOAD_FLUSH_INTERVAL", timedelta(seconds=0.05))
     path = await live.begin(1000)
-    counted = []
+
+    async def has_counted(size: int) -> bool:
+        return (await rows(live_database, Upload))[0].offset_bytes == size
 
     async def slowly() -> AsyncIterator[bytes]:
-        for start in range(0, 1000, 250):
-            yield FILE[start : start + 250]
-            await asyncio.sleep(0.3)
-            counted.append((await rows(live_database, Upload))[0].offset_bytes)
+        for end in range(250, 1001, 250):
+            yield FILE[end - 250 : end]
+            await eventually(partial(has_counted, end))
 
     assert (await live.patch(path, 0, slowly())).status_code == 204
-    assert counted == [250, 500, 750, 1000]
 
 
 async def test_request_that_has_lost_its_lease_counts_nothing_more(
