@@ -12,9 +12,10 @@ const SECTIONS = {
   keys: { path: "/account/keys", name: t.keys },
 };
 
-// On a phone the row scrolls, and the last ones are out of sight.
+// On a phone the row scrolls, and the last ones are out of sight. A part of the one before shows that it is there.
+const BEFORE = 40;
 const reveal = (link) => link && queueMicrotask(() => {
-  link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft;
+  link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft - BEFORE;
 });
 
 /** `current` is one of "profile", "security", "downloads", "newsletter", "keys". */
