@@ -48,7 +48,7 @@ async def test_registration_by_code_leads_to_the_newsletter_and_back(
     await expect(page.get_by_role("main").get_by_role("status")).to_contain_text(
         "You are subscribed"
     )
-    preferences = page.get_by_role("link", name="Choose topics and how often")
+    preferences = page.get_by_role("link", name="Choose topics, how often and the language")
     await expect(preferences).to_have_attribute("href", "/account/newsletter")
     await page.get_by_role("link", name="Back to where you were").click()
     await expect(page).to_have_url("/account/security")
@@ -81,7 +81,7 @@ async def test_rules_of_the_password_are_ticked_and_told_while_one_types(
     await page.keyboard.press("Enter")
     await expect(password).to_be_focused()
     await expect(password).to_have_attribute("aria-invalid", "true")
-    await expect(rules.filter(has_text="Hard to guess")).to_contain_text("Not met:")
+    await expect(rules.filter(has_text="many people use")).to_contain_text("Not met:")
     await expect(page).to_have_url("/register")
 
 

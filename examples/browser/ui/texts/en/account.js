@@ -66,7 +66,7 @@ export default {
   newsletter: "Newsletter",
   subscribe: "Subscribe to our newsletter",
   subscribed: "You are subscribed.",
-  choosePreferences: "Choose topics and how often",
+  choosePreferences: "Choose topics, how often and the language",
 
   // A forgotten password
   resetPassword: "Reset your password",
@@ -102,7 +102,7 @@ export default {
   emailChanged: "Your email address was changed. We have told the former one.",
   heldData: "Your data",
   heldDataDetail: "Everything we hold about you, as one file (JSON).",
-  downloadHeld: "Download everything we hold about you",
+  downloadHeld: "Download my data",
   exportFile: "my-account.json",
   exported: "The file is among your downloads.",
 

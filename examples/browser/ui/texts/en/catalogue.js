@@ -21,7 +21,7 @@ export default {
   types: { video: "Video", image: "Picture", audio: "Sound", story: "Story" },
   allOf: { video: "Videos", image: "Pictures", audio: "Sound", story: "Stories" },
   kinds: { series: "Series", event: "Event", collection: "Collection" },
-  assets: (number) => plural(number, "1 item", `${number} items`),
+  assets: (number) => plural(number, "1 asset", `${number} assets`),
 
   catalogue: "Catalogue",
   found: (words) => `Results for “${words}”`,
@@ -39,7 +39,7 @@ export default {
   searchCatalogue: "Search the catalogue",
   words: "Words to search for",
   wordsHint: 'Words, "a phrase", -not this',
-  order: "Order",
+  order: "Sort by",
   orders: {
     relevance: "Best match",
     "-published_at": "Newest first",
@@ -97,7 +97,7 @@ export default {
   published: "Published",
   contentClass: "Kind of material",
   contentClasses: {
-    edited: "Edited",
+    edited: "Edited report",
     broll: "B-roll",
     raw: "Raw footage",
     soundbite: "Soundbite",

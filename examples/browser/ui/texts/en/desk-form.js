@@ -60,7 +60,7 @@ export default {
   contentClasses: {
     edited: "Edited report",
     broll: "B-roll",
-    raw: "Raw material",
+    raw: "Raw footage",
     soundbite: "Soundbite",
     press_conference: "Press conference",
     live: "Live recording",

@@ -129,7 +129,7 @@ export default {
     master: "Master",
     broadcast: "Broadcast",
     web: "Web",
-    proxy: "Proxy",
+    proxy: "Small copy",
     audio: "Sound",
     image: "Picture",
     document: "Document",

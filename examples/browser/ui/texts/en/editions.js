@@ -10,7 +10,7 @@ export default {
   byState: "Editions by state",
   all: "All",
   more: "Show more",
-  digest: "Digest",
+  digest: "Summary",
   number: (value) => `No. ${value}`,
   noneYet: "No edition has been written yet. Begin the first one.",
   noneInState: "No edition is in this state.",

@@ -36,7 +36,7 @@ export default {
   confirmLead: "One more step: press the button, and the newsletter comes to your inbox.",
   confirmed: "You are subscribed",
   confirmedLead: "The next newsletter comes by email. You can leave at any time.",
-  toPreferences: "Choose topics, language and how often",
+  toPreferences: "Choose topics, how often and the language",
   toCatalogue: "To the catalogue",
 
   preferences: "Your newsletter",

@@ -23,7 +23,7 @@ export default {
   password_needs_lowercase: "A lower-case letter",
   password_needs_number: "A number",
   password_needs_symbol: "A symbol, such as - ! ? # or %",
-  password_too_common: "Hard to guess: none that many people use",
+  password_too_common: "Not one that many people use",
   password_contains_email: "Without your email address",
   code_incomplete: "Please enter all eight digits.",
   code_refused: "This code is not right, or no longer works. Please compare it with the newest mail.",
@@ -46,7 +46,7 @@ export default {
   api_key_ended: "This key has been revoked or has expired. Make another one.",
   idempotency_secret_shown:
     "This was done, but its secret was lost on the way and can’t be shown again. Close this window: the key is in the list. Revoke it, or give it a new secret.",
-  // editions
+  // Editions
   edition_started: "This edition has started, so it stays as it is.",
   edition_state: "This edition is in another state by now, which does not allow that.",
   in_the_past: "Please choose a time that is still to come.",

@@ -30,7 +30,7 @@ export default {
   rulesMissing: (rules) => `Il manque encore : ${rules.join(" ; ")}.`,
 
   // Le code
-  checkInbox: "Consultez votre messagerie et saisissez le code de vérification",
+  checkInbox: "Consultez votre boîte de réception et saisissez le code de vérification",
   codeSentTo: "Nous avons envoyé un code à",
   wrongAddress: "Mauvaise adresse ? Recommencer",
   code: "Code de vérification",
@@ -66,7 +66,7 @@ export default {
   newsletter: "Lettre d’information",
   subscribe: "S’abonner à notre lettre d’information",
   subscribed: "Votre abonnement est enregistré.",
-  choosePreferences: "Choisir les thèmes et la fréquence",
+  choosePreferences: "Choisir les thèmes, la fréquence et la langue",
 
   // Un mot de passe oublié
   resetPassword: "Réinitialiser votre mot de passe",
@@ -95,14 +95,14 @@ export default {
   save: "Enregistrer",
   saved: "Enregistré",
   unsaved: "Vos modifications ne sont pas enregistrées. Quitter quand même ?",
-  changeEmail: "Changer d’adresse électronique",
+  changeEmail: "Changer d’adresse",
   changeEmailDetail: "Nous envoyons un code à la nouvelle adresse. Tant que vous ne l’avez pas saisi, rien ne change.",
   newEmail: "Nouvelle adresse électronique",
   confirmNewEmail: "Confirmez la nouvelle adresse",
   emailChanged: "Votre adresse électronique a été changée. Nous en avons informé l’ancienne.",
   heldData: "Vos données",
   heldDataDetail: "Tout ce que nous conservons à votre sujet, en un seul fichier (JSON).",
-  downloadHeld: "Télécharger tout ce que nous conservons à votre sujet",
+  downloadHeld: "Télécharger mes données",
   exportFile: "mon-compte.json",
   exported: "Le fichier se trouve dans vos téléchargements.",
 

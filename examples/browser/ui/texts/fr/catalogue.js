@@ -19,9 +19,9 @@ export default {
   collections: "Séries et événements",
 
   types: { video: "Vidéo", image: "Image", audio: "Son", story: "Reportage" },
-  allOf: { video: "Vidéos", image: "Images", audio: "Son", story: "Reportages" },
+  allOf: { video: "Vidéos", image: "Images", audio: "Sons", story: "Reportages" },
   kinds: { series: "Série", event: "Événement", collection: "Collection" },
-  assets: (number) => plural(number, `${number} élément`, `${number} éléments`),
+  assets: (number) => plural(number, `${number} contenu`, `${number} contenus`),
 
   catalogue: "Catalogue",
   found: (words) => `Résultats pour « ${words} »`,
@@ -39,7 +39,7 @@ export default {
   searchCatalogue: "Rechercher dans le catalogue",
   words: "Mots à rechercher",
   wordsHint: 'Mots, "une expression", -sauf ceci',
-  order: "Ordre",
+  order: "Trier par",
   orders: {
     relevance: "Pertinence",
     "-published_at": "Plus récents",
@@ -88,7 +88,7 @@ export default {
   noPreview: "Il n’y a pas encore d’aperçu. Il apparaîtra ici une fois le fichier traité.",
   shotlist: "Liste des plans",
   shots: { soundbite: "Extrait sonore", graphic: "Infographie", black: "Noir" },
-  script: "Script",
+  script: "Commentaire",
   transcript: "Transcription",
   captions: "Sous-titres",
   about: "À propos",
@@ -97,7 +97,7 @@ export default {
   published: "Publication",
   contentClass: "Genre",
   contentClasses: {
-    edited: "Monté",
+    edited: "Sujet monté",
     broll: "Plans d’illustration",
     raw: "Rushes",
     soundbite: "Extrait sonore",

@@ -3,7 +3,7 @@ export default {
   catalogue: "Catalogue",
   videos: "Vidéos",
   pictures: "Images",
-  sound: "Son",
+  sound: "Sons",
   stories: "Reportages",
   search: "Rechercher",
   account: "Votre compte",

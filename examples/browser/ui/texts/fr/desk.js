@@ -132,7 +132,7 @@ export default {
     master: "Original",
     broadcast: "Diffusion",
     web: "Web",
-    proxy: "Proxy",
+    proxy: "Copie légère",
     audio: "Son",
     image: "Image",
     document: "Document",

@@ -10,7 +10,7 @@ export default {
   byState: "Éditions par état",
   all: "Toutes",
   more: "Afficher la suite",
-  digest: "Récapitulatif",
+  digest: "Résumé",
   number: (value) => `Nº ${value}`,
   noneYet: "Aucune édition n’a encore été écrite. Commencez la première.",
   noneInState: "Aucune édition n’est dans cet état.",
@@ -33,7 +33,7 @@ export default {
   preheader: "Texte d’accroche",
   preheaderHint: "Ce que la messagerie affiche après l’objet.",
   body: "Texte",
-  insertAsset: "Insérer un document",
+  insertAsset: "Insérer un contenu",
   markdown: "Comment écrire des titres, des liens, etc.",
   markdownRules: [
     ["# Titre", "un titre ; ## pour un plus petit"],
@@ -43,7 +43,7 @@ export default {
     ["![description](https://…)", "une image"],
     ["- un", "une liste, un élément par ligne"],
     ["> mots", "une citation"],
-    ["::asset[nom]", "un document du catalogue, seul sur sa ligne ; {poster=false} à la suite retire son image"],
+    ["::asset[nom]", "un contenu du catalogue, seul sur sa ligne ; {poster=false} à la suite retire son image"],
   ],
   settings: "Nom, expéditeur et destinataires",
   name: "Nom pour la rédaction",
@@ -97,7 +97,7 @@ export default {
   previewOf: (subject) => `Aperçu de ${subject}`,
   shapes: { desktop: "Ordinateur", phone: "Téléphone", text: "Texte seul" },
   notReady: "Avant l’envoi, il manque :",
-  lacks: { required: "rien ne part sans cela", asset_not_public: "nomme un document qui n’est pas public" },
+  lacks: { required: "rien ne part sans cela", asset_not_public: "nomme un contenu qui n’est pas public" },
   warnings: {
     image_removed: "Une image est retirée : il lui faut une adresse https.",
     image_without_alt: "Une image n’a pas de description pour ceux qui ne la voient pas.",
@@ -107,11 +107,11 @@ export default {
     translation_missing: "Une langue n’a pas de texte ; ses lecteurs reçoivent la langue principale.",
   },
 
-  // Les documents
-  findAsset: "Rechercher un document publié",
+  // Les contenus
+  findAsset: "Rechercher un contenu publié",
   withPoster: "Avec son image",
-  found: (value) => (value < 2 ? `${value} document trouvé` : `${number(value)} documents trouvés`),
-  nothingFound: "Aucun résultat. Seuls les documents publiés peuvent figurer dans une lettre.",
+  found: (value) => (value < 2 ? `${value} contenu trouvé` : `${number(value)} contenus trouvés`),
+  nothingFound: "Aucun résultat. Seuls les contenus publiés peuvent figurer dans une lettre.",
   close: "Fermer",
   types: { video: "Vidéo", image: "Image", audio: "Son", story: "Reportage" },
 
@@ -132,7 +132,7 @@ export default {
   zone: (zone) => `Dans votre fuseau horaire, ${zone.replaceAll("_", " ")}.`,
   inUtc: (time) => `${time} UTC`,
   timeMissing: "Veuillez indiquer le jour et l’heure.",
-  scheduleDetail: "L’édition part à tous ceux qui seront abonnés à ce moment, avec les documents tels qu’ils seront.",
+  scheduleDetail: "L’édition part à tous ceux qui seront abonnés à ce moment, avec les contenus tels qu’ils seront.",
   leaves: "Départ :",
   scheduledHint: "D’ici là vous pouvez la modifier ; rien n’est enregistré avant que vous ne le demandiez.",
   sendNow: "Envoyer maintenant",
@@ -195,8 +195,8 @@ export default {
 
   // Les thèmes
   topicsHeading: "Thèmes",
-  topicsDetail: "Ce que les lecteurs peuvent choisir. Un document relève d’un thème s’il en a l’un des termes.",
-  everyAsset: "tous les documents",
+  topicsDetail: "Ce que les lecteurs peuvent choisir. Un contenu relève d’un thème s’il en a l’un des termes.",
+  everyAsset: "tous les contenus",
   newTopic: "Nouveau thème",
   change: "Modifier",
   retired: "retiré",
@@ -206,5 +206,5 @@ export default {
   slugHint: "Minuscules, chiffres et tirets. Il ne change plus.",
   nameIn: (language) => `Nom (${language})`,
   terms: "Termes",
-  termsHint: "Par exemple type:video, keyword:harbour, séparés par des virgules. Aucun : tous les documents.",
+  termsHint: "Par exemple type:video, keyword:harbour, séparés par des virgules. Aucun : tous les contenus.",
 };

@@ -22,7 +22,7 @@ export default {
   password_needs_lowercase: "Une lettre minuscule",
   password_needs_number: "Un chiffre",
   password_needs_symbol: "Un symbole, par exemple - ! ? # ou %",
-  password_too_common: "Difficile à deviner : aucun que beaucoup utilisent",
+  password_too_common: "Pas un mot de passe courant",
   password_contains_email: "Sans votre adresse électronique",
   code_incomplete: "Veuillez saisir les huit chiffres.",
   code_refused: "Ce code est incorrect ou ne fonctionne plus. Veuillez le comparer au message le plus récent.",
@@ -45,7 +45,7 @@ export default {
   api_key_ended: "Cette clé a été révoquée ou a expiré. Créez-en une autre.",
   idempotency_secret_shown:
     "C’est fait, mais le secret s’est perdu en route et ne peut pas être affiché à nouveau. Fermez cette fenêtre : la clé est dans la liste. Révoquez-la, ou donnez-lui un nouveau secret.",
-  // editions
+  // Éditions
   edition_started: "Cette édition est partie, elle reste donc telle quelle.",
   edition_state: "Cette édition est désormais dans un autre état, qui ne le permet pas.",
   in_the_past: "Veuillez choisir un moment à venir.",
