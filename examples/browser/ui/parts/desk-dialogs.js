@@ -2,16 +2,16 @@
 import { createForm, fieldRow, refusal, submitButton } from "../forms.js";
 import { html, nothing } from "../html.js";
 import { ago, moment } from "../format.js";
-import { texts } from "../texts.js";
+import { locale, texts } from "../texts.js";
 import { localTime } from "./desk-inputs.js";
 
 const t = await texts("desk");
 const IN_UTC = { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" };
 
 /** A moment as the reader's clock shows it, and as everybody's does. */
-export function bothZones(time, language) {
+export function bothZones(time) {
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
-  const inUtc = `${new Intl.DateTimeFormat(language, IN_UTC).format(new Date(time))} UTC`;
+  const inUtc = `${new Intl.DateTimeFormat(locale, IN_UTC).format(new Date(time))} UTC`;
   return timeZone === "UTC" ? inUtc : `${moment(time)} (${timeZone}) · ${inUtc}`;
 }
 
@@ -44,13 +44,13 @@ const frame = ({ id, form }, title, body, { action, style = "" }) => html`
   </dialog>
 `;
 
-/** `when` is kept by the screen: `{ isLater, at }`, `at` as its input has it. */
-export function publishDialog(dialog, { desk, when, isUnsaved, update, language }) {
+/** `words` as they will be saved; `when` is kept by the screen: `{ isLater, at }`, `at` as its input has it. */
+export function publishDialog(dialog, { desk, words, when, isUnsaved, update }) {
   const change = (changed) => {
     Object.assign(when, changed);
     update();
   };
-  const missing = whatIsMissing(desk);
+  const missing = whatIsMissing(words, desk);
   return frame(
     dialog,
     t.publishTitle,
@@ -91,7 +91,7 @@ export function publishDialog(dialog, { desk, when, isUnsaved, update, language 
               dialog.form,
               "publish_at",
               t.publishAt,
-              { hint: laterHint(when, language) },
+              { hint: laterHint(when) },
               (described, isInvalid) => html`
                 <input
                   id="publish_at"
@@ -111,14 +111,14 @@ export function publishDialog(dialog, { desk, when, isUnsaved, update, language 
   );
 }
 
-const laterHint = ({ at }, language) => (at ? `${bothZones(at, language)} · ${ago(at)}` : t.embargo);
+const laterHint = ({ at }) => (at ? `${bothZones(at)} · ${ago(at)}` : t.embargo);
 
-function whatIsMissing({ asset, renditions, type }) {
+function whatIsMissing(words, { renditions, type }) {
   return [
-    asset.summary || asset.headline ? null : "summary",
-    asset.rights?.usage_terms ? null : "rights",
+    words.summary || words.headline ? null : "summary",
+    words.rights?.usage_terms ? null : "rights",
     type !== "story" && !renditions.some(({ state }) => state === "ready") ? "file" : null,
-    type === "story" && !asset.body ? "body" : null,
+    type === "story" && !words.body ? "body" : null,
     renditions.some(({ state }) => state === "processing" || state === "pending") ? "processing" : null,
   ].filter(Boolean);
 }

@@ -2,7 +2,7 @@
 import { call } from "../api.js";
 import { countryName, languageName } from "../format.js";
 import { html, nothing } from "../html.js";
-import { language, texts } from "../texts.js";
+import { texts } from "../texts.js";
 import { createChooser } from "./desk-chooser.js";
 import { bothZones } from "./desk-dialogs.js";
 import { momentField, numberField, rowsField, selectField, textField } from "./desk-inputs.js";
@@ -147,7 +147,7 @@ export const rightsSection = (editing) =>
     ),
     textField(editing, "rights/license", t.license, { type: "url", hint: t.hints.license }),
     momentField(editing, "available_until", f.available_until, {
-      hint: (time) => (time ? bothZones(time, language) : t.hints.available_until),
+      hint: (time) => (time ? bothZones(time) : t.hints.available_until),
     }),
     rowsField(editing, "credits", {
       legend: f.credits,

@@ -2,7 +2,7 @@
 import { ago, moment } from "../format.js";
 import { refusal } from "../forms.js";
 import { html, nothing } from "../html.js";
-import { language, texts } from "../texts.js";
+import { texts } from "../texts.js";
 import { icon } from "./icons.js";
 import { bothZones } from "./desk-dialogs.js";
 import { statusBadge } from "./desk-names.js";
@@ -22,7 +22,7 @@ export const head = ({ asset }) => html`
 const WHAT_IS_PUBLIC = {
   draft: () => t.isDraft,
   scheduled: ({ publish_at: at }) =>
-    html`${t.isScheduled(ago(at))}<br /><strong>${bothZones(at, language)}</strong>`,
+    html`${t.isScheduled(ago(at))}<br /><strong>${bothZones(at)}</strong>`,
   published: ({ published_at: at, slug }) =>
     html`${t.isPublished(moment(at))} <a href="/assets/${slug}">${t.openPublic}</a>`,
   withdrawn: ({ withdrawn_at: at, withdrawal_reason: reason }) =>
@@ -30,7 +30,7 @@ const WHAT_IS_PUBLIC = {
 };
 
 const endOfRights = ({ status, available_until: end }) =>
-  end && status !== "withdrawn" ? html`<p class="quiet">${t.until(bothZones(end, language))}</p>` : nothing;
+  end && status !== "withdrawn" ? html`<p class="quiet">${t.until(bothZones(end))}</p>` : nothing;
 
 /** `actions` are those of parts/desk-actions.js. */
 export const lifeCard = (desk, { problem, actions }) => html`

@@ -42,7 +42,7 @@ const invitation = () => html`
 
 const fileRow = (file, download) => html`
   <li class="file">
-    <h3>${t.purposes[file.purpose] ?? file.purpose} <small>${file.name}</small></h3>
+    <h3>${t.purposes[file.purpose] ?? file.purpose} ${file.name === file.purpose ? nothing : html`<small>${file.name}</small>`}</h3>
     <p class="quiet">${[inShort(file.technical), size(file.size_bytes)].filter(Boolean).join(" · ")}</p>
     ${currentAccount() ? control(file, download) : nothing}
     ${about(file)}

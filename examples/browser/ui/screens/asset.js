@@ -115,7 +115,7 @@ function corrections({ versions }) {
   const corrected = versions.filter(({ kind }) => kind === "corrected");
   if (corrected.length === 0) return nothing;
   const line = ({ occurred_at: when, note }) => html`<li>${t.corrected(day(when), note)}</li>`;
-  return html`<ul class="notice limits">${corrected.map(line)}</ul>`;
+  return html`<ul class="notice corrections">${corrected.map(line)}</ul>`;
 }
 
 /** It was public, so its address goes on saying what became of it. */

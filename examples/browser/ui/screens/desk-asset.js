@@ -1,7 +1,7 @@
 import { createForm } from "../forms.js";
 import { html, nothing } from "../html.js";
 import { moment } from "../format.js";
-import { language, texts } from "../texts.js";
+import { texts } from "../texts.js";
 import { captionsSection, createCaptions } from "../parts/desk-captions.js";
 import { conflictPanel } from "../parts/desk-conflict.js";
 import { createActions } from "../parts/desk-actions.js";
@@ -123,7 +123,7 @@ const view = ({
       }
       ${history.view()} ${desk.isReadOnly ? nothing : saveBar(editing)}
     </div>
-    ${publishDialog(dialogs.publish, { desk, when, isUnsaved: editing.isUnsaved(), update, language })}
+    ${publishDialog(dialogs.publish, { desk, words: editing.mine, when, isUnsaved: editing.isUnsaved(), update })}
     ${withdrawDialog(dialogs.withdraw)} ${deleteDialog(dialogs.remove, desk.asset.title)}
     ${removeFileDialog(dialogs.removeFile, desk.toRemove?.filename ?? "", desk.asset.status === "published")}
     ${previewDialog(desk, editing.mine, onExpired)}
