@@ -77,7 +77,7 @@ async def test_visitor_confirms_by_mail_chooses_leaves_and_comes_back(
     await page.get_by_label("All topics").uncheck()
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_role("alert")).to_have_text(re.compile("at least one topic"))
-    await page.get_by_label("Photos").check()
+    await page.get_by_label("Pictures").check()
     await page.get_by_label("A summary every week").check()
     await page.get_by_role("combobox", name="Language").select_option("Français")
     await page.get_by_role("button", name="Save").click()
@@ -88,7 +88,7 @@ async def test_visitor_confirms_by_mail_chooses_leaves_and_comes_back(
     await expect(page.get_by_text("Yes, please send me the newsletter")).to_be_visible()
     await page.get_by_role("button", name="Subscribe again").click()
     await expect(page.get_by_role("heading", name="Your newsletter")).to_be_focused()
-    await expect(page.get_by_label("Photos")).to_be_checked()
+    await expect(page.get_by_label("Pictures")).to_be_checked()
     await expect(page.get_by_label("A summary every week")).to_be_checked()
     await expect(page.get_by_role("combobox", name="Language")).to_have_value("fr")
 

@@ -46,3 +46,8 @@ const names = (type) => {
 };
 export const countryName = names("region");
 export const languageName = names("language");
+/** Where it stands alone: French writes the names of languages small in a sentence. */
+export const languageTitle = (code) => {
+  const name = languageName(code);
+  return name[0].toLocaleUpperCase(locale) + name.slice(1);
+};

@@ -15,6 +15,7 @@ export function createActions(parts) {
   const afterwards = (said) => {
     say(said);
     history.renew();
+    setTimeout(keepFocus);
   };
   const dialogs = {
     publish: createDialog(update, "publish-dialog", async () => {
@@ -62,6 +63,11 @@ export function createActions(parts) {
       ),
   };
   return { dialogs, actions };
+}
+
+// The button that was pressed may be gone, and with it the place on the page.
+function keepFocus() {
+  if (document.activeElement === document.body) document.getElementById("life-title").focus();
 }
 
 // With a time that has passed, the API would publish at once.

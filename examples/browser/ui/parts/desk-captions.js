@@ -1,7 +1,7 @@
 // Captions of an asset: a file for each language, as WebVTT or SubRip.
 import { exchange } from "../api.js";
 import { createForm, fieldRow, refusal, submitButton } from "../forms.js";
-import { languageName } from "../format.js";
+import { languageName, languageTitle } from "../format.js";
 import { html, nothing } from "../html.js";
 import { say } from "../layout.js";
 import { texts } from "../texts.js";
@@ -9,7 +9,7 @@ import { optionsOf } from "./desk-inputs.js";
 import { languageOptions } from "./desk-names.js";
 
 const t = await texts("desk");
-const LANGUAGES = languageOptions(languageName);
+const LANGUAGES = languageOptions(languageTitle);
 const MEDIA_TYPES = { vtt: "text/vtt", srt: "application/x-subrip" };
 
 export function createCaptions(desk, update) {
@@ -50,7 +50,7 @@ export const captionsSection = ({ form, remove }, desk) => html`
               (each) =>
                 html` <li>
                   <span
-                    ><strong>${each.label ?? languageName(each.language)}</strong>
+                    ><strong>${each.label ?? languageTitle(each.language)}</strong>
                     <span class="quiet">${each.language} · ${t.captionKinds[each.kind]}</span></span
                   >
                   ${

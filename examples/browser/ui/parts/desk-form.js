@@ -1,6 +1,6 @@
 // The words about an asset: one form, in the sections of a newsroom.
 import { call } from "../api.js";
-import { countryName, languageName } from "../format.js";
+import { countryName, languageTitle } from "../format.js";
 import { html, nothing } from "../html.js";
 import { texts } from "../texts.js";
 import { createChooser } from "./desk-chooser.js";
@@ -10,7 +10,7 @@ import { countryOptions, languageOptions } from "./desk-names.js";
 
 const t = await texts("desk-form");
 const f = t.fields;
-const LANGUAGES = languageOptions(languageName);
+const LANGUAGES = languageOptions(languageTitle);
 const COUNTRIES = [["", "—"], ...countryOptions(countryName)];
 const CLASSES = [["", "—"], ...Object.entries(t.contentClasses)];
 const SUGGESTED = 8;
@@ -33,7 +33,7 @@ export function createChoosers(editing, update, signal) {
     }),
     spoken: createChooser(editing, "spoken_languages", {
       find: findLanguages,
-      nameOf: languageName,
+      nameOf: languageTitle,
       keyOf: (code) => code,
       update,
       fromText: (text) =>
@@ -195,7 +195,7 @@ export function translationsSection(editing) {
     t.sections.translations,
     [...others].map(
       (code) => html`
-        <h3>${languageName(code)}</h3>
+        <h3>${languageTitle(code)}</h3>
         ${textField(editing, `translations/${code}/title`, f.title, { lang: code })}
         ${textField(editing, `translations/${code}/headline`, f.headline, { lang: code })}
         ${textField(editing, `translations/${code}/summary`, f.summary, { lang: code, rows: 4 })}

@@ -35,7 +35,7 @@ const endOfRights = ({ status, available_until: end }) =>
 /** `actions` are those of parts/desk-actions.js. */
 export const lifeCard = (desk, { problem, actions }) => html`
   <section class="panel life" aria-labelledby="life-title">
-    <h2 id="life-title">${t.visibility}</h2>
+    <h2 id="life-title" tabindex="-1">${t.visibility}</h2>
     <p>${WHAT_IS_PUBLIC[desk.asset.status](desk.asset)}</p>
     ${endOfRights(desk.asset)} ${refusal(problem)}
     <div class="life-actions">${buttons(desk.asset.status, actions)}</div>

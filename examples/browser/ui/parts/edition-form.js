@@ -1,7 +1,7 @@
 // The fields of a draft: what is alike in all languages, and the text in each of them.
 import { fieldRow } from "../forms.js";
 import { html, live, nothing } from "../html.js";
-import { languageName } from "../format.js";
+import { languageName, languageTitle } from "../format.js";
 import { texts } from "../texts.js";
 import { icon } from "./icons.js";
 import { isWritten, place } from "./edition-values.js";
@@ -32,7 +32,7 @@ const languageTabs = (draft, languages, shown, onLanguage) => html`
   <div class="segments" role="group" aria-label=${t.textLanguage}>
     ${languages.map((each) => html`
       <button type="button" aria-pressed=${each === shown} @click=${() => onLanguage(each)}>
-        ${languageName(each)}
+        ${languageTitle(each)}
         ${isWritten(draft.mine, each) ? nothing : html`<small>${t.notWritten}</small>`}
       </button>
     `)}
@@ -92,7 +92,7 @@ const mainLanguage = (draft, languages) => html`
     <label for="language">${t.mainLanguage}</label>
     <p class="hint" id="language-hint">${t.mainLanguageHint}</p>
     <select id="language" aria-describedby="language-hint" .value=${live(draft.mine.language)} @change=${({ target }) => draft.set("language", target.value)}>
-      ${languages.map((each) => html`<option value=${each} ?selected=${each === draft.mine.language}>${languageName(each)}</option>`)}
+      ${languages.map((each) => html`<option value=${each} ?selected=${each === draft.mine.language}>${languageTitle(each)}</option>`)}
     </select>
   </div>
 `;

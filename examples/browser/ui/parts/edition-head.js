@@ -1,6 +1,6 @@
 // What stands at the top of an edition, whatever state it is in.
 import { html, nothing } from "../html.js";
-import { languageName } from "../format.js";
+import { languageTitle } from "../format.js";
 import { texts } from "../texts.js";
 import { icon } from "./icons.js";
 
@@ -13,7 +13,7 @@ export const stateBadge = (state) => html`<span class="badge ${MARKS[state] ?? "
 
 export const editionHead = (edition) => html`
   <header class="edition-head">
-    <p><a href="/desk/editions">${icon.back}${t.editions}</a></p>
+    <p><a href="/desk/editions">${icon.back} ${t.editions}</a></p>
     <h1 tabindex="-1">${edition.name}</h1>
     <p class="quiet">${stateBadge(edition.state)} ${t.number(edition.number)}${edition.kind === "digest" ? html` · ${t.digest}` : nothing}</p>
   </header>
@@ -22,7 +22,7 @@ export const editionHead = (edition) => html`
 export const previewLanguages = (languages, shown, onLanguage) => html`
   <div class="segments" role="group" aria-label=${t.textLanguage}>
     ${languages.map((each) => html`
-      <button type="button" aria-pressed=${each === shown} @click=${() => onLanguage(each)}>${languageName(each)}</button>
+      <button type="button" aria-pressed=${each === shown} @click=${() => onLanguage(each)}>${languageTitle(each)}</button>
     `)}
   </div>
 `;

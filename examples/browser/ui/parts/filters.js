@@ -1,6 +1,6 @@
 // The filters of a search, with how much each would leave. Each change is a new address.
 import { html, live, nothing, repeat } from "../html.js";
-import { count, countryName, day, languageName } from "../format.js";
+import { count, countryName, day, languageTitle } from "../format.js";
 import { FACETS, filtersOf, replaced, toggled } from "../search-query.js";
 import { texts } from "../texts.js";
 
@@ -12,7 +12,7 @@ const HEIGHTS = ["720", "1080", "2160"];
 const NAMED = {
   type: (value) => t.types[value] ?? value,
   country: countryName,
-  language: languageName,
+  language: languageTitle,
   published_from: (value) => t.from(day(value)),
   published_to: (value) => t.until(day(value)),
   min_height: (value) => t.heights[value] ?? t.lines(value),

@@ -1,7 +1,7 @@
 // The preview, and which shot of it is on the screen.
 import { html, nothing, ref } from "../html.js";
 import { apiUrl } from "../config.js";
-import { languageName } from "../format.js";
+import { languageTitle } from "../format.js";
 import { isReaders } from "../localised.js";
 import { texts } from "../texts.js";
 
@@ -64,7 +64,7 @@ function captionsOf({ captions }) {
 }
 
 const track = ({ kind, language, label, url, isChosen }) => html`
-  <track kind=${kind} srclang=${language} label=${label ?? languageName(language)}
+  <track kind=${kind} srclang=${language} label=${label ?? languageTitle(language)}
     src=${apiUrl(url)} ?default=${isChosen}>
 `;
 

@@ -25,7 +25,10 @@ export default async function archivedEdition({ params, query, signal }) {
         ${otherLanguages(issue)}
       </header>
       <div lang=${issue.language}>${editionText(issue.text, posters)}</div>
-      <p class="aside"><a href=${issue.url}>${t.asSent}</a> · <a href="/newsletter">${t.subscribe}</a></p>
+      <div class="aside">
+        <p><a href=${issue.url}>${t.asSent}</a></p>
+        <p><a href="/newsletter">${t.subscribe}</a></p>
+      </div>
     </article>
   `;
   return { title: issue.subject, view };

@@ -5,6 +5,7 @@ import { ago, count, moment } from "../format.js";
 import { html, nothing, ref } from "../html.js";
 import { go } from "../router.js";
 import { language, texts } from "../texts.js";
+import { icon } from "../parts/icons.js";
 import { stateBadge } from "../parts/edition-head.js";
 import { createTopicEditor } from "../parts/topic-editor.js";
 
@@ -28,7 +29,7 @@ export default async function deskEditions({ query, signal, update }) {
   const view = () => html`
     <div class="desk-head">
       <h1 tabindex="-1">${t.editions}</h1>
-      <button type="button" class="button" @click=${beginning.open}>${t.newEdition}</button>
+      <button type="button" class="button" @click=${beginning.open}>${icon.plus} ${t.newEdition}</button>
     </div>
     ${filters(state)}
     ${found.items.length ? html`<ul class="rows editions">${found.items.map(row)}</ul>` : nothingYet(state)}
@@ -40,7 +41,7 @@ export default async function deskEditions({ query, signal, update }) {
 }
 
 const filters = (chosen) => html`
-  <nav class="edition-filters" aria-label=${t.byState}>
+  <nav class="desk-tabs" aria-label=${t.byState}>
     ${["", ...STATES].map((each) => html`
       <a href=${each ? `/desk/editions?state=${each}` : "/desk/editions"} aria-current=${each === chosen ? "page" : nothing}>
         ${each ? t.states[each] : t.all}

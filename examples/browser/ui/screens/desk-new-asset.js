@@ -1,6 +1,6 @@
 import { call } from "../api.js";
 import { createForm, field, fieldRow, refusal, submitButton } from "../forms.js";
-import { languageName, size } from "../format.js";
+import { languageTitle, size } from "../format.js";
 import { html, nothing } from "../html.js";
 import { go } from "../router.js";
 import { language, texts } from "../texts.js";
@@ -13,7 +13,7 @@ import { icon } from "../parts/icons.js";
 
 const t = await texts("desk");
 const TYPES = ["video", "image", "audio", "story"];
-const LANGUAGES = languageOptions(languageName);
+const LANGUAGES = languageOptions(languageTitle);
 
 export default async function deskNewAsset({ signal, update }) {
   keepOthersOut(signal);

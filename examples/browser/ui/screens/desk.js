@@ -96,7 +96,7 @@ const filters = (wanted) => html`
         )}
       </select>
     </div>
-    <button class="button secondary">${icon.search} ${t.search}</button>
+    <button class="button secondary">${icon.search}<span>${t.search}</span></button>
   </form>
 `;
 

@@ -95,7 +95,7 @@ export default {
   preview: "Aperçu",
   previewShape: "Afficher l’aperçu comme",
   previewOf: (subject) => `Aperçu de ${subject}`,
-  shapes: { desktop: "Ordinateur", phone: "Téléphone", text: "Texte seul" },
+  shapes: { desktop: "Ordinateur", phone: "Téléphone", text: "Texte" },
   notReady: "Avant l’envoi, il manque :",
   lacks: { required: "rien ne part sans cela", asset_not_public: "nomme un contenu qui n’est pas public" },
   warnings: {
