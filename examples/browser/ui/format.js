@@ -8,6 +8,8 @@ const COUNT = new Intl.NumberFormat(locale);
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 const SPANS = [["year", 31_557_600], ["month", 2_629_800], ["day", 86_400], ["hour", 3600], ["minute", 60]];
 
+/** French sets a space before it. */
+export const colon = language === "fr" ? "\u00a0:" : ":";
 export const count = (number) => COUNT.format(number);
 /** A day without a time of day is the same day everywhere. */
 export const day = (date) => DAY.format(new Date(date));

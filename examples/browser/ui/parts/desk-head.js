@@ -1,5 +1,5 @@
 // The state of an asset in words: what is public, what is not saved, and what can be done.
-import { ago, moment } from "../format.js";
+import { ago, colon, moment } from "../format.js";
 import { refusal } from "../forms.js";
 import { html, nothing } from "../html.js";
 import { texts } from "../texts.js";
@@ -121,7 +121,7 @@ const refusalSummary = (form) => html`
                 html`<li>
                   <button type="button" class="plain link" @click=${() => toField(path)}>
                     ${labels[path.split("/")[0]] ?? path}</button
-                  >: ${said.join(" ")}
+                  >${colon} ${said.join(" ")}
                 </li>`,
             )}
           </ul>`

@@ -2,6 +2,7 @@
 import { apiUrl } from "../config.js";
 import { call, Problem } from "../api.js";
 import { explain } from "../forms.js";
+import { colon } from "../format.js";
 import { html, nothing, ref } from "../html.js";
 import { texts } from "../texts.js";
 import { placeName } from "./edition-changes.js";
@@ -117,7 +118,7 @@ const shortcomings = ({ words, errors }, onPlace) => html`
   <div class="notice">
     <p>${errors.length ? t.notReady : words}</p>
     ${errors.length ? html`<ul>${errors.map(({ pointer, code, message }) => html`
-      <li><button type="button" class="plain link" @click=${() => onPlace(pointer.slice(1))}>${placeName(pointer.slice(1))}</button>:
+      <li><button type="button" class="plain link" @click=${() => onPlace(pointer.slice(1))}>${placeName(pointer.slice(1))}</button>${colon}
         ${t.lacks[code] ?? message}</li>
     `)}</ul>` : nothing}
   </div>

@@ -1,6 +1,6 @@
 // What may be done with an asset. It stands before the download.
 import { html, nothing } from "../html.js";
-import { countryName, day, duration } from "../format.js";
+import { colon, countryName, day, duration } from "../format.js";
 import { texts } from "../texts.js";
 
 const t = await texts("catalogue");
@@ -49,5 +49,5 @@ function restriction({ kind, rule, values, from, to, note }) {
 function other({ kind, description, owner, start_ms: start, end_ms: end }) {
   const times = [start, end].filter((each) => each !== null).map(duration);
   const time = times.length ? ` (${times.join("–")})` : "";
-  return html`<li>${t.thirdParties[kind]}${time}: ${[description, owner].filter(Boolean).join(", ")}</li>`;
+  return html`<li>${t.thirdParties[kind]}${time}${colon} ${[description, owner].filter(Boolean).join(", ")}</li>`;
 }

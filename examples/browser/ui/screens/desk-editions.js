@@ -41,7 +41,7 @@ export default async function deskEditions({ query, signal, update }) {
 }
 
 const filters = (chosen) => html`
-  <nav class="desk-tabs" aria-label=${t.byState}>
+  <nav class="tabs" aria-label=${t.byState}>
     ${["", ...STATES].map((each) => html`
       <a href=${each ? `/desk/editions?state=${each}` : "/desk/editions"} aria-current=${each === chosen ? "page" : nothing}>
         ${each ? t.states[each] : t.all}

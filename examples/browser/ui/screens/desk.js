@@ -31,7 +31,7 @@ export default async function desk({ query, signal, update }) {
       <h1 tabindex="-1">${t.desk}</h1>
       <a class="button" href="/desk/assets/new">${icon.plus} ${t.newAsset}</a>
     </div>
-    <nav class="desk-tabs" aria-label=${t.desk}>${STATUSES.map((each) => tab(each, wanted, counts))}</nav>
+    <nav class="tabs" aria-label=${t.desk}>${STATUSES.map((each) => tab(each, wanted, counts))}</nav>
     ${filters(wanted)}
     ${
       list.items.length
