@@ -47,12 +47,18 @@ export function safePath(path) {
 /** Where this page is, for those who come back to it after logging in. */
 export const here = () => location.pathname + location.search;
 
-function move(path, replace) {
+/** Another address for the screen that is shown, such as that of a filter: a step that Back undoes. */
+export function readdress(path, { replace = false } = {}) {
   if (!replace) {
     keepScroll();
     step += 1;
   }
   history[replace ? "replaceState" : "pushState"]({ step }, "", path);
+  shown = here();
+}
+
+function move(path, replace) {
+  readdress(path, { replace });
   return arrive();
 }
 

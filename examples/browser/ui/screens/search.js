@@ -8,7 +8,7 @@ import { chips, filters } from "../parts/filters.js";
 import { icon } from "../parts/icons.js";
 import { createPager, firstLimit, moreButton } from "../parts/pager.js";
 import { resultList } from "../parts/result-list.js";
-import { go } from "../router.js";
+import { go, readdress } from "../router.js";
 import { addressOf, filtersOf, find, findMore, known, replaced, withoutFilters } from "../search-query.js";
 import { texts } from "../texts.js";
 
@@ -43,7 +43,7 @@ export default async function search({ query: asked, signal, update }) {
   /** A filter changes what is below it, and leaves the focus and the scrolling where they are. */
   async function change(query) {
     const focused = document.activeElement;
-    history.pushState(null, "", addressOf(query));
+    readdress(addressOf(query));
     Object.assign(state, { query, isBusy: true });
     update();
     try {
