@@ -114,6 +114,38 @@ async def test_paused_download_goes_on_after_a_reload(
     assert saved == expected_hash(site)
 
 
+async def test_pressed_twice_is_downloaded_once(page: Page, site: Site) -> None:
+    asked: list[Request] = []
+    page.on("request", lambda each: asked.append(each) if each.method == "POST" else None)
+    await open_card(page, CHOOSES_A_FILE)
+    await page.get_by_role("button", name=f"Download: {NAME}").dblclick()
+    await expect(page.get_by_text("Downloaded and checked.")).to_be_visible()
+    assert len([each for each in asked if each.url.endswith("/downloads")]) == 1
+    saved = await page.evaluate(WHAT_WAS_SAVED, "line-up-card-1080p50.mp4")
+    assert saved == expected_hash(site)
+
+
+async def test_two_windows_do_not_write_into_one_file(page: Page) -> None:
+    await open_card(page, CHOOSES_A_FILE)
+    other = await page.context.new_page()
+    await other.add_init_script(CHOOSES_A_FILE)
+    await other.goto(CARD)
+    await page.route("**/v1/files/**", lambda _: None)  # no answer comes
+    async with page.expect_request("**/v1/files/**"):
+        await page.get_by_role("button", name=f"Download: {NAME}").click()
+    await other.get_by_role("button", name=f"Download: {NAME}").click()
+    await expect(other.get_by_text("Another window is downloading this file.")).to_be_visible()
+
+
+async def test_full_disk_is_told_and_not_tried_again_and_again(page: Page, site: Site) -> None:
+    await open_card(page, CHOOSES_A_FILE)
+    devtools = await page.context.new_cdp_session(page)
+    quota = {"origin": site.url, "quotaSize": 100_000}
+    await devtools.send("Storage.overrideQuotaForOrigin", quota)
+    await page.get_by_role("button", name=f"Download: {NAME}").click()
+    await expect(page.get_by_text("There is not enough room on the disk.")).to_be_visible()
+
+
 async def test_cancelled_download_leaves_nothing(far_page: Page, line: tuple[Line, int]) -> None:
     page, (wire, _) = far_page, line
     await begin_slowly(page, wire)

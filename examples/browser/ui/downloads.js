@@ -47,25 +47,33 @@ const BLANK = {
   isChecked: false,
 };
 
+/** Of two presses at once, the second does nothing. */
+const onePress = (act) => async (download) => {
+  if (download.isPressed) return;
+  download.isPressed = true;
+  await act(download).catch((error) => tell(Object.assign(download, { error }), "failed"));
+  download.isPressed = false;
+};
+
 /** From the beginning: the reader is asked where to. */
-export async function start(download) {
+export const start = onePress(async (download) => {
   if (!canChooseFile()) return handOver(download);
   try {
     const handle = await window.showSaveFilePicker({ suggestedName: download.filename });
-    begin(Object.assign(download, BLANK, { handle }));
+    return begin(Object.assign(download, BLANK, { handle }));
   } catch (error) {
-    if (error.name !== "AbortError") await handOver(download); // else the reader thought better of it
+    if (error.name === "AbortError") return null; // the reader thought better of it
+    return handOver(download);
   }
-}
+});
 
 /** Go on where it stopped. The browser may ask whether this page may still write there. */
-export async function resume(download) {
+export const resume = onePress(async (download) => {
   const allowed = await download.handle.requestPermission({ mode: "readwrite" });
   if (allowed !== "granted") return;
   await download.task;
-  const { size } = await download.handle.getFile().catch(() => ({ size: 0 }));
-  begin(Object.assign(download, { received: Math.min(size, download.received) }));
-}
+  begin(download);
+});
 
 /** It says so once the disk has what was received. */
 export async function pause(download) {
@@ -92,13 +100,21 @@ export function secondsLeft({ received, size, since }) {
 const isUnderway = ({ state }) => ["running", "waiting"].includes(state);
 
 function begin(download) {
-  download.controller = new AbortController();
-  download.error = null;
-  download.task = fetchAll(download, download.controller.signal).catch((error) => {
-    if (download.controller.signal.aborted) return;
+  const controller = new AbortController();
+  Object.assign(download, { controller, error: null, since: null });
+  tell(download, "running");
+  download.task = alone(download, () => fetchAll(download, controller.signal)).catch((error) => {
+    if (controller.signal.aborted) return;
     tell(Object.assign(download, { error }), "failed");
   });
 }
+
+/** Two windows would write into each other's file. */
+const alone = ({ key }, work) =>
+  navigator.locks.request(`download:${key}`, { ifAvailable: true }, (lock) => {
+    if (!lock) throw new Problem(409, { code: "download_elsewhere" });
+    return work();
+  });
 
 async function fetchAll(download, signal) {
   let wait = 1;
@@ -118,12 +134,21 @@ async function fetchAll(download, signal) {
 }
 
 async function fetchSome(download, signal) {
-  download.url ??= (await call(download.path, { method: "POST", signal })).url;
+  download.url ??= await addressOf(download, signal);
+  // Only what the disk has counts; beyond that, a file would be filled up with zeros.
+  const { size } = await download.handle.getFile().catch(() => ({ size: 0 }));
+  download.received = Math.min(size, download.received);
   download.since = { time: performance.now(), received: download.received };
   tell(download, "running");
   const told = () => tellNowAndThen(download);
   await transfer(download, { signal, told, saved: () => remember(download) });
   if (download.received < download.size) throw new Error("The answer ended early");
+}
+
+async function addressOf({ path, sha256 }, signal) {
+  const offered = await call(path, { method: "POST", signal });
+  if (offered.sha256 !== sha256) throw new Problem(409, { code: "file_replaced" });
+  return offered.url;
 }
 
 /** A cut line passes by itself, and so does a busy server. A full disk does not, nor a refusal. */

@@ -34,6 +34,7 @@ function wanted({ received, etag }) {
 async function write(file, body, { alive, told, saved }) {
   let stretch = await open(file);
   let end = file.received + stretchAfter(file.received);
+  const close = () => stretch.close().then(saved);
   try {
     for await (const piece of body) {
       alive();
@@ -41,15 +42,15 @@ async function write(file, body, { alive, told, saved }) {
       file.received += piece.length;
       told();
       if (file.received < end) continue;
-      await stretch.close();
-      await saved();
+      await close();
       stretch = await open(file);
       end = file.received + stretchAfter(file.received);
     }
-  } finally {
-    await stretch.close();
-    await saved();
+  } catch (error) {
+    await close().catch(() => {}); // a full disk can't be closed either, and is what one must hear of
+    throw error;
   }
+  await close();
 }
 
 async function open({ handle, received }) {

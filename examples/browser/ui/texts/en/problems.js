@@ -41,6 +41,10 @@ export default {
   confirmation_refused: "This link is not complete or has expired. Subscribe again to get a new one.",
   unknown_topic: "One of these topics can’t be chosen any more. Please load the page again.",
 
+  // Downloads
+  download_elsewhere: "Another window is downloading this file.",
+  file_replaced: "This file has been replaced by another. Please load the page again.",
+
   // Keys
   too_many_api_keys: "You have as many keys as an account may have. Revoke one that you don’t need.",
   api_key_ended: "This key has been revoked or has expired. Make another one.",

@@ -40,6 +40,10 @@ export default {
   confirmation_refused: "Ce lien n’est pas complet ou a expiré. Abonnez-vous à nouveau pour en recevoir un autre.",
   unknown_topic: "L’un de ces thèmes ne peut plus être choisi. Veuillez recharger la page.",
 
+  // Téléchargements
+  download_elsewhere: "Une autre fenêtre télécharge ce fichier.",
+  file_replaced: "Ce fichier a été remplacé par un autre. Veuillez recharger la page.",
+
   // Clés
   too_many_api_keys: "Vous avez autant de clés qu’un compte peut en avoir. Révoquez-en une dont vous n’avez pas besoin.",
   api_key_ended: "Cette clé a été révoquée ou a expiré. Créez-en une autre.",
