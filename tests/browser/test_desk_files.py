@@ -23,6 +23,15 @@ pytestmark = pytest.mark.slow
 PADDING = 8_000_000
 SLOW = 1_000_000
 
+READS_UNTIL_TOLD = """
+    const told = new Promise((resolve) => { window.goOnReading = resolve; });
+    const { digest } = SubtleCrypto.prototype;
+    SubtleCrypto.prototype.digest = async function (...given) {
+      await told;
+      return digest.apply(this, given);
+    };
+"""
+
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
@@ -114,6 +123,26 @@ async def test_file_that_is_cut_paused_and_reloaded_arrives_whole(
     assert offsets[-1] > PADDING // 10
     [file] = renditions(site, token, page)
     assert (file["name"], file["purpose"], file["sha256"]) == ("master", "master", hash_of(video))
+
+
+async def test_upload_that_is_given_up_while_it_is_read_sends_nothing(
+    site: Site, token: str, page: Page, tmp_path: Path
+) -> None:
+    sent: list[str] = []
+    page.on("request", lambda each: sent.append(each.url) if "/v1/uploads" in each.url else None)
+    page.on("dialog", lambda dialog: dialog.accept())
+    await page.add_init_script(READS_UNTIL_TOLD)
+    await log_in(page, EDITOR)
+    await open_desk(page, make(site, token, "Given up", type="video"))
+    await page.get_by_label("Drop files here").set_input_files(
+        write_video(tmp_path / "clip.mp4", pictures=5)
+    )
+    await page.get_by_role("button", name="Upload", exact=True).click()
+    await page.get_by_text("Reading the file").wait_for()
+    await page.get_by_role("button", name="Cancel clip.mp4").click()
+    await page.evaluate("goOnReading()")
+    await page.wait_for_timeout(500)
+    assert sent == []
 
 
 async def test_broken_file_says_why_and_can_be_removed(

@@ -59,6 +59,7 @@ export function goOn(item) {
 /** Give it up, here and at the API. */
 export async function cancel(item) {
   queue.splice(queue.indexOf(item), 1);
+  item.state = "cancelled";
   stop(item);
   next();
   if (item.upload?.url) await item.upload.abort(true).catch(() => {});
@@ -82,7 +83,7 @@ async function send(item) {
   if (!item.upload) {
     Object.assign(item, { state: "hashing" });
     tell();
-    await prepare(item);
+    await (item.ready ??= prepare(item));
   }
   if (item.state !== "hashing" && item.state !== "waiting") return; // paused or given up meanwhile
   Object.assign(item, { state: "sending", samples: [] });
@@ -142,7 +143,7 @@ function stop(item) {
 
 function fail(item, error) {
   if (!queue.includes(item) || item.state === "paused") return;
-  item.error = problemOf(error);
+  Object.assign(item, { error: problemOf(error), ready: null });
   // A line that is down, or a server that is, comes back; what was refused stays refused.
   const { status, code } = item.error;
   const isPassing = item.error instanceof Unreachable || PASSING.has(code) || status === 408 || status >= 500;
