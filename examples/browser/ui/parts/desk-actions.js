@@ -1,11 +1,11 @@
 // What an editor does with an asset as a whole: publish, schedule, withdraw, delete, remove a file.
-import { call, Problem } from "../api.js";
+import { Problem } from "../api.js";
 import { refuse } from "../forms.js";
 import { say } from "../layout.js";
 import { go } from "../router.js";
 import { texts } from "../texts.js";
 import { createDialog } from "./desk-dialogs.js";
-import { remove, step } from "./desk-editing.js";
+import { ofThisVersion, remove, step } from "./desk-editing.js";
 
 const t = await texts("desk");
 
@@ -39,10 +39,7 @@ export function createActions(parts) {
       go("/desk");
     }),
     removeFile: createDialog(update, "remove-file-dialog", async () => {
-      await call(`/v1/assets/${desk.id}/renditions/${desk.toRemove.name}`, {
-        method: "DELETE",
-        tag: editing.tag,
-      });
+      await ofThisVersion(editing, `/renditions/${desk.toRemove.name}`, { method: "DELETE" });
       await Promise.all([editing.refresh(), desk.look()]);
       afterwards(t.fileRemoved);
     }),

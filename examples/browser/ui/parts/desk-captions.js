@@ -1,10 +1,10 @@
 // Captions of an asset: a file for each language, as WebVTT or SubRip.
-import { exchange } from "../api.js";
 import { createForm, fieldRow, refusal, submitButton } from "../forms.js";
 import { languageName, languageTitle } from "../format.js";
 import { html, nothing } from "../html.js";
 import { say } from "../layout.js";
 import { texts } from "../texts.js";
+import { ofThisVersion } from "./desk-editing.js";
 import { optionsOf } from "./desk-inputs.js";
 import { languageOptions } from "./desk-names.js";
 
@@ -36,7 +36,7 @@ async function put(desk, language, file, query) {
 
 // Each is a version of its own; what is being typed goes on from it.
 async function changeCaptions(desk, target, request) {
-  await exchange(`/v1/assets/${desk.id}/captions/${target}`, { ...request, tag: desk.editing.tag });
+  await ofThisVersion(desk.editing, `/captions/${target}`, request);
   await desk.editing.refresh();
 }
 

@@ -1,5 +1,5 @@
 // One asset being edited: what is saved, what is not, and what somebody else saved meanwhile.
-import { call, exchange, Problem } from "../api.js";
+import { exchange, Problem } from "../api.js";
 import { createForm } from "../forms.js";
 import { changedFields, editable, merge, patchOf } from "./desk-model.js";
 import { dropDraft, keepDraft, keptDraft } from "./desk-drafts.js";
@@ -48,6 +48,7 @@ function assign(object, path, value) {
 
 /** Go on from a newer version: what only they changed is shown, what I changed stays. */
 function take(editing, { asset, tag }) {
+  if (asset.version < editing.asset.version) return; // asked for before the last was saved
   const theirs = editable(asset);
   const { merged, conflicts } = merge(editing.base, editing.mine, theirs);
   const stillOpen = editing.conflicts.filter(({ name }) => !conflicts.includes(name));
@@ -113,6 +114,8 @@ export class Undecided extends Problem {
 
 function choose(editing, name, isTheirs, update) {
   const conflict = editing.conflicts.find((each) => each.name === name);
+  // Either may have been written on since.
+  conflict[conflict.isTheirs ? "theirs" : "mine"] = structuredClone(editing.mine[name]);
   conflict.isTheirs = isTheirs;
   editing.mine[name] = structuredClone(isTheirs ? conflict.theirs : conflict.mine);
   keepDraft(editing);
@@ -143,12 +146,20 @@ function restore(editing) {
   if (editing.conflicts.length) editing.theirs = { at: editing.asset.updated_at };
 }
 
-/** The steps of its life, each of the version that is on the screen. */
-export async function step(editing, method, action, body) {
-  const path = `/v1/assets/${editing.asset.id}${action}`;
-  const { body: asset, tag } = await exchange(path, { method, body, tag: editing.tag });
-  if (asset) take(editing, { asset, tag });
+/** A call about the version on the screen. If there is a newer one that is shown, to decide anew. */
+export async function ofThisVersion(editing, path, request) {
+  try {
+    return await exchange(`/v1/assets/${editing.asset.id}${path}`, { ...request, tag: editing.tag });
+  } catch (error) {
+    if (error.status === 412) await editing.refresh();
+    throw error;
+  }
 }
 
-export const remove = (editing) =>
-  call(`/v1/assets/${editing.asset.id}`, { method: "DELETE", tag: editing.tag });
+/** A step of its life. */
+export async function step(editing, method, action, body) {
+  const { body: asset, tag } = await ofThisVersion(editing, action, { method, body });
+  take(editing, { asset, tag });
+}
+
+export const remove = (editing) => ofThisVersion(editing, "", { method: "DELETE" });
