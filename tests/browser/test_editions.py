@@ -224,8 +224,41 @@ async def test_text_outlives_a_server_that_is_away_and_a_closed_tab(
     assert desk.text(edition)["body"].endswith(" Nobody has this yet.")
 
 
+async def test_nothing_is_tried_again_once_the_editor_has_left(editing: Page, desk: Desk) -> None:
+    edition = desk.write("Left behind")
+    await open_edition(editing, edition)
+    held: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        if route.request.method == "PATCH":
+            held.append(route)
+        else:
+            await route.continue_()
+
+    await editing.route(f"**{EDITIONS}/**", hold)
+    editing.on("dialog", lambda dialog: dialog.accept())
+    await append(text_area(editing), " Kept here.")
+    await expect(editing.locator(".save-state")).to_contain_text("Saving")
+    await editing.get_by_role("link", name="Newsletter editions").click()
+    await expect(editing).to_have_url("/desk/editions")
+    await held[0].abort()
+    await editing.wait_for_timeout(2500)  # a pause in typing, twice
+    assert len(held) == 1
+    await editing.unroute(f"**{EDITIONS}/**")
+    await open_edition(editing, edition)
+    await expect(text_area(editing)).to_have_value(TEXT["body"] + " Kept here.")
+
+
 async def no_answer_to_changes(route: Route) -> None:
     await (route.abort() if route.request.method == "PATCH" else route.continue_())
+
+
+async def test_test_mail_without_an_address_says_what_is_missing(editing: Page, desk: Desk) -> None:
+    await open_edition(editing, desk.write("For nobody"))
+    await editing.get_by_role("button", name="Test mail").click()
+    await editing.get_by_label("Send it to").fill("")
+    await editing.get_by_role("button", name="Send the test").click()
+    await expect(editing.get_by_role("alert")).to_have_text("Please enter an address.")
 
 
 async def test_leaving_with_unsaved_text_is_asked_about(editing: Page, desk: Desk) -> None:

@@ -47,7 +47,7 @@ export function createDraft({ edition, tag, languages, owner, update, onSaved, s
 
   function wait(milliseconds) {
     clearTimeout(timer);
-    if (isAutomatic()) timer = setTimeout(save, milliseconds);
+    if (isAutomatic() && !signal.aborted) timer = setTimeout(save, milliseconds);
   }
 
   function keep() {

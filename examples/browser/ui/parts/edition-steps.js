@@ -52,13 +52,13 @@ export function createSteps({ draft, update, settle, take, shownLanguage, topics
   const state = { audience: null, time: "", to: currentAccount().email };
   const address = () => `/v1/newsletter/editions/${draft.edition.id}`;
   const settled = async () => {
-    if (!(await settle())) throw new Problem(0, { title: t.saveFirst });
+    if (!(await settle())) throw new Problem(422, { code: "save_first", title: t.saveFirst });
   };
 
   let once = crypto.randomUUID();
   const test = createDialog("test", update, async ({ to }) => {
     await settled();
-    if (!to.trim()) throw new Problem(422, { title: t.addressMissing });
+    if (!to.trim()) throw new Problem(422, { code: "address_missing", title: t.addressMissing });
     const body = { to: to.split(/[\s,;]+/).filter(Boolean), language: shownLanguage() };
     try {
       onTested(await call(`${address()}/test`, { body, once }));
@@ -70,7 +70,7 @@ export function createSteps({ draft, update, settle, take, shownLanguage, topics
   });
   const schedule = createDialog("schedule", update, async ({ send_at: local }) => {
     await settled();
-    if (!local) throw new Problem(422, { title: t.timeMissing });
+    if (!local) throw new Problem(422, { code: "time_missing", title: t.timeMissing });
     await take("schedule", { send_at: new Date(local).toISOString() });
   });
   const send = createDialog("send", update, async () => {

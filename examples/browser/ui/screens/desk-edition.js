@@ -81,14 +81,18 @@ export default async function deskEdition({ params, signal, update }) {
     if (!hasStarted() && (await draft.save())) say(t.saved);
   }
 
-  async function take(step, body) {
+  /** Of a version that is no longer the newest, the newest is shown, to be decided on anew. */
+  async function upToDate(work) {
     try {
-      const answer = await takeStep(draft, step, body);
-      draft.follow(answer);
+      return await work();
     } catch (error) {
       if (error instanceof Problem && [409, 412].includes(error.status)) await draft.look();
       throw error;
     }
+  }
+
+  async function take(step, body) {
+    draft.follow(await upToDate(() => takeStep(draft, step, body)));
     say(t.states[draft.edition.state]);
     await state.progress?.look();
   }
@@ -108,8 +112,8 @@ export default async function deskEdition({ params, signal, update }) {
   }
 
   async function remove() {
+    await upToDate(() => call(address, { method: "DELETE", tag: draft.tag }));
     draft.forget();
-    await call(address, { method: "DELETE", tag: draft.tag });
     go("/desk/editions");
   }
 
