@@ -38,6 +38,16 @@ async def test_link_on_the_same_device_needs_a_button_and_the_waiting_tab_goes_o
     await expect(page.get_by_role("link", name="Back to where you were")).to_be_visible()
 
 
+async def test_link_that_is_pasted_into_the_waiting_tab_is_followed(
+    page: Page, site: Site, address: str
+) -> None:
+    await register(page, address)
+    await expect(page).to_have_url("/verify")
+    await page.goto(link(site, address))
+    await page.get_by_role("button", name="Create my account").click()
+    await expect(page.get_by_role("heading", name=CREATED)).to_be_visible()
+
+
 async def test_link_on_another_device_asks_for_the_password(
     page: Page, site: Site, address: str, browser: Browser
 ) -> None:

@@ -90,7 +90,7 @@ async function chooseNew(grant, { update, signal }) {
 async function finish(returnTo) {
   dropGrant();
   // Lasts through a reload, and no link can lead here.
-  history.replaceState({ updated: true, returnTo }, "", "/reset");
+  history.replaceState({ ...history.state, updated: true, returnTo }, "", "/reset");
   // Every session of the account is over; if it was the one here, this call finds that out.
   if (currentAccount()) await call("/v1/account").catch(() => {});
   return reload();
