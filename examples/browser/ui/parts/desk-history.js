@@ -23,7 +23,7 @@ export function createHistory(id, update, signal) {
   const attempt = () =>
     load()
       .catch((error) => {
-        history.error = explain(error);
+        if (error.name !== "AbortError") history.error = explain(error);
       })
       .then(update);
 

@@ -1,6 +1,7 @@
 // The lists of the desk, by state. The API searches what is public; the rest is looked through here.
 import { call } from "../api.js";
 import { ago, count } from "../format.js";
+import { createForm, refusal, submitButton } from "../forms.js";
 import { html, nothing } from "../html.js";
 import { go } from "../router.js";
 import { texts } from "../texts.js";
@@ -20,11 +21,10 @@ export default async function desk({ query, signal, update }) {
   const wanted = { status, type: query.get("type") ?? "", q: query.get("q") ?? "" };
   const [list, counts] = await Promise.all([listAssets(wanted, signal), countAll(signal)]);
 
-  async function more() {
+  const more = createForm(update, async () => {
     const next = await listAssets({ ...wanted, cursor: list.next }, signal);
     Object.assign(list, { ...next, items: [...list.items, ...next.items] });
-    update();
-  }
+  });
 
   const view = () => html`
     <div class="desk-title">
@@ -41,9 +41,10 @@ export default async function desk({ query, signal, update }) {
         : empty(wanted)
     }
     ${list.isCut ? html`<p class="quiet">${t.lookedThrough(count(MOST_LOOKED_THROUGH))}</p>` : nothing}
-    <div class="actions" ?hidden=${!list.next}>
-      <button class="button secondary" @click=${more}>${t.moreAssets}</button>
-    </div>
+    <form ?hidden=${!list.next} @submit=${more.submit}>
+      ${refusal(more)}
+      <div class="actions">${submitButton(more, t.moreAssets, "secondary")}</div>
+    </form>
   `;
   return { title: t.desk, view };
 }
