@@ -5,6 +5,7 @@ import { html } from "../html.js";
 import { accountSections } from "../parts/account-sections.js";
 import { emailChange } from "../parts/email-change.js";
 import { personFields } from "../parts/person-fields.js";
+import { saveAs } from "../save.js";
 import { currentAccount, updateAccount } from "../session.js";
 import { LANGUAGES, texts } from "../texts.js";
 
@@ -65,7 +66,7 @@ function heldData(update) {
     Object.assign(file, { isBusy: true, said: null });
     update();
     try {
-      save(await (await respond("/v1/account/export")).blob(), t.exportFile);
+      saveAs(await (await respond("/v1/account/export")).blob(), t.exportFile);
       file.said = t.exported;
     } catch (error) {
       file.said = explain(error);
@@ -81,10 +82,4 @@ function heldData(update) {
     </button>
     <p class="said" role="status">${file.said}</p>
   `;
-}
-
-function save(blob, name) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  URL.revokeObjectURL(link.href);
 }
