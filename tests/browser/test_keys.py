@@ -138,6 +138,24 @@ async def test_key_whose_answer_was_lost_is_made_once_and_said_to_be_there(page:
     await expect(page.get_by_role("heading", name="1 key that works")).to_be_visible()
 
 
+async def test_key_is_shown_also_to_who_turned_away_while_it_was_made(page: Page) -> None:
+    held: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        held.append(route)
+
+    await page.route("**/v1/api-keys", hold, times=1)
+    await page.get_by_role("button", name="Make a key").click()
+    dialog = page.get_by_role("dialog", name="Make a key")
+    await dialog.get_by_label("Name").fill("Hasty")
+    async with page.expect_request("**/v1/api-keys"):
+        await dialog.get_by_role("button", name="Make a key").click()
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    await held[0].continue_()
+    await shown_secret(page, "Hasty")
+
+
 async def test_leaving_with_a_secret_on_the_page_asks_first(page: Page) -> None:
     key = await make_key(page, "Not yet copied")
     asked: list[str] = []

@@ -14,15 +14,17 @@ const FIRST_OVERLAP = 86_400;
 export function createRotation(update, proven) {
   let form;
   const dialog = createDialog(update, (key, heading) => rotationForm(form, key, heading, () => dialog.close()));
-  const ask = (key) => {
+  const ask = async (key) => {
+    let rotating = Promise.resolve(null);
     const once = crypto.randomUUID();
     form = createForm(update, async ({ overlap }) => {
       const body = { overlap_seconds: Number(overlap) };
       const request = { body, once: `${once}-${overlap}` };
-      const rotated = await proven(() => call(`/v1/api-keys/${key.id}/rotate`, request));
-      if (rotated) dialog.close(rotated);
+      rotating = proven(() => call(`/v1/api-keys/${key.id}/rotate`, request));
+      if (await rotating) dialog.close();
     });
-    return dialog.ask(key);
+    await dialog.ask(key);
+    return rotating.catch(() => null); // also for who turns away meanwhile: it is shown once
   };
   return { ask, view: dialog.view };
 }

@@ -18,16 +18,18 @@ export function createKeyForm(update, proven) {
   let form;
   const dialog = createDialog(update, (_, heading) => keyForm(form, heading, () => dialog.close()));
 
-  function ask() {
+  async function ask() {
     const requestOf = createRequests();
+    let making = Promise.resolve(null);
     form = createForm(update, async ({ name, lifetime }, element) => {
       const scopes = new FormData(element).getAll("scope");
       if (!scopes.length) throw noScope();
       const request = requestOf({ name, scopes, lifetime: Number(lifetime) });
-      const made = await proven(() => call("/v1/api-keys", request));
-      if (made) dialog.close(made);
+      making = proven(() => call("/v1/api-keys", request));
+      if (await making) dialog.close();
     });
-    return dialog.ask();
+    await dialog.ask();
+    return making.catch(() => null); // also for who turns away while it is made: it is shown once
   }
   return { ask, view: dialog.view };
 }
