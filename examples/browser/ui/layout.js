@@ -3,7 +3,7 @@ import { apiUrl } from "./config.js";
 import { explain } from "./forms.js";
 import { html, nothing } from "./html.js";
 import { icon } from "./parts/icons.js";
-import { go, here } from "./router.js";
+import { go, here, mayLeave } from "./router.js";
 import { currentAccount, isEditor, logOut } from "./session.js";
 import { chooseLanguage, LANGUAGES, language, texts } from "./texts.js";
 
@@ -93,6 +93,7 @@ function search(event) {
 }
 
 async function leave() {
+  if (!mayLeave()) return null;
   try {
     await logOut();
   } catch (error) {

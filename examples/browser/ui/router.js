@@ -109,7 +109,8 @@ function display(screen) {
   }
 }
 
-function mayLeave() {
+/** Whether what is unsaved may be left; the reader is asked once. */
+export function mayLeave() {
   if (current?.isUnsaved?.() && !confirm(current.unsavedText)) return false;
   if (current) current.isUnsaved = null; // nobody is asked twice
   return true;
