@@ -52,4 +52,4 @@ async def save(page: Page) -> None:
 async def send_file(page: Page, path: Path) -> None:
     await page.get_by_label("Drop files here").set_input_files(path)
     await page.get_by_role("button", name="Upload", exact=True).click()
-    await expect(page.locator(".file[data-state=ready]")).to_be_visible(timeout=3 * PATIENCE)
+    await expect(page.locator(".master-file[data-state=ready]")).to_be_visible(timeout=3 * PATIENCE)
