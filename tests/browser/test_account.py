@@ -212,5 +212,6 @@ async def test_somebody_who_reads_french_gets_french_pages_and_mail(
         await page.get_by_label("Adresse électronique").fill(address)
         await page.get_by_label("Mot de passe", exact=True).fill(PASSWORD)
         await page.get_by_role("button", name="Créer un compte").click()
-        await expect(page.get_by_role("heading", name="Consultez votre boîte de réception")).to_be_visible()
+        heading = page.get_by_role("heading", name="Consultez votre boîte de réception")
+        await expect(heading).to_be_visible()
         assert "votre code" in site.mail(address)["subject"]

@@ -88,10 +88,12 @@ async def test_two_editors_lose_nothing_and_choose_where_they_differ(
     await expect(page.get_by_role("alert").filter(has_text="choose")).to_be_visible()
     assert site.call("GET", f"/v1/assets/{asset['id']}", token)["summary"] == "Theirs"
 
+    await page.get_by_label("Summary").first.fill("Mine, and what was good of theirs")
     await panel.get_by_label("Keep mine").check()
     await save(page)
     saved = site.call("GET", f"/v1/assets/{asset['id']}", token)
-    assert (saved["summary"], saved["headline"]) == ("Mine", "Only theirs")
+    assert saved["summary"] == "Mine, and what was good of theirs"
+    assert saved["headline"] == "Only theirs"
     assert saved["location"]["city"] == "Ghent"
 
 
@@ -106,6 +108,22 @@ async def test_change_of_another_field_is_put_together_without_a_question(
     await save(page)
     saved = site.call("GET", f"/v1/assets/{asset['id']}", token)
     assert (saved["summary"], saved["headline"]) == ("Mine", "Theirs")
+
+
+async def test_what_was_changed_meanwhile_is_seen_before_it_is_published(
+    site: Site, token: str, page: Page
+) -> None:
+    asset = make(site, token, "Not as it was", summary="Before", body="Words")
+    await log_in(page, EDITOR)
+    await open_desk(page, asset)
+    patch(site, token, asset, headline="Theirs")
+    await page.get_by_role("button", name="Publish …").click()
+    publish = page.get_by_role("dialog").get_by_role("button", name="Publish now")
+    await publish.click()
+    await expect(page.get_by_role("alert").filter(has_text="Somebody else")).to_be_visible()
+    await expect(page.get_by_label("Headline").first).to_have_value("Theirs")
+    await publish.click()
+    await expect(page.get_by_role("link", name="Open its page")).to_be_visible()
 
 
 async def test_unsaved_words_survive_a_closed_browser(site: Site, token: str, page: Page) -> None:
@@ -153,7 +171,7 @@ async def test_scheduled_asset_waits_and_can_go_back(site: Site, token: str, pag
     await dialog.get_by_label("Later").check()
     await dialog.get_by_label("Date and time").fill("2020-01-02T10:30")
     await dialog.get_by_role("button", name="Schedule").click()
-    await expect(dialog.get_by_role("alert")).to_have_text("Please check what is marked below.")
+    await expect(dialog.get_by_text("Please choose a time that is still to come.")).to_be_visible()
     await dialog.get_by_label("Date and time").fill("2099-01-02T10:30")
     await expect(dialog.get_by_text("UTC")).to_be_visible()
     await dialog.get_by_role("button", name="Schedule").click()
