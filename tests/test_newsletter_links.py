@@ -263,7 +263,7 @@ async def test_preferences_show_the_choice_and_what_else_there_is(
         ("videos", False),
         ("audio", True),
     ]
-    assert topics[0]["name"] == "Reportages"
+    assert topics[0]["name"] == "Articles"
     assert consent["text"].startswith("Oui")
     assert "Example.org".lower() not in shown.text.replace("J…e@Example.org", "").lower()
 

@@ -16,31 +16,31 @@ FIRST_TOPICS = (
         "story",
         {
             "en": {"name": "Stories", "description": "Written reports and what belongs to them"},
-            "fr": {"name": "Reportages", "description": "Les reportages et ce qui les accompagne"},
+            "fr": {"name": "Articles", "description": "Les articles et ce qui les accompagne"},
         },
     ),
     (
         "videos",
         "video",
         {
-            "en": {"name": "Videos", "description": "New footage in broadcast quality"},
-            "fr": {"name": "Vidéos", "description": "Nouvelles vidéos en qualité de diffusion"},
+            "en": {"name": "Video", "description": "New footage in broadcast quality"},
+            "fr": {"name": "Vidéo", "description": "Nouvelles images en qualité de diffusion"},
         },
     ),
     (
         "images",
         "image",
         {
-            "en": {"name": "Pictures", "description": "New photographs"},
-            "fr": {"name": "Images", "description": "Nouvelles photographies"},
+            "en": {"name": "Photos", "description": "New photographs"},
+            "fr": {"name": "Photos", "description": "Nouvelles photographies"},
         },
     ),
     (
         "audio",
         "audio",
         {
-            "en": {"name": "Sound", "description": "New interviews and sounds"},
-            "fr": {"name": "Sons", "description": "Nouveaux entretiens et sons"},
+            "en": {"name": "Audio", "description": "New interviews and sounds"},
+            "fr": {"name": "Audio", "description": "Nouveaux entretiens et sons"},
         },
     ),
 )
