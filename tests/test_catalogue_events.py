@@ -61,7 +61,7 @@ async def announce(database: Database) -> None:
         await catalogue_events.announce(session, asset_id=ID, slug="harbour")
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
+async def until(condition: Callable[[], bool], *, seconds: float = 50) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # what is observed knows no event
             await asyncio.sleep(0.005)

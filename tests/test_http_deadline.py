@@ -36,7 +36,8 @@ async def test_request_without_an_answer_in_time_is_refused() -> None:
     with pytest.raises(ServiceUnavailable) as refusal:
         await run(sleeper)
     assert refusal.value.headers["Retry-After"] == "5"
-    assert asyncio.get_running_loop().time() - started >= 0.05
+    # The loop's timers count whole milliseconds.
+    assert asyncio.get_running_loop().time() - started > 0.048
 
 
 async def test_its_work_is_cancelled_and_cleaned_up() -> None:
