@@ -182,7 +182,7 @@ async def test_profile_is_kept_and_everything_held_can_be_downloaded(
     await expect(page.get_by_label("Language of our mails")).to_have_value("fr")
 
     async with page.expect_download() as started:
-        await page.get_by_role("button", name="Download everything").click()
+        await page.get_by_role("button", name="Download my data").click()
     await (await started.value).save_as(tmp_path / "held.json")
     held = json.loads((tmp_path / "held.json").read_text())
     assert held["account"]["email"] == address
@@ -223,5 +223,5 @@ async def test_account_is_deleted_after_the_password_and_a_last_question(
     await page.get_by_role("button", name="Delete my account").click()
     await page.get_by_role("button", name="Delete for good").click()
     await expect(page).to_have_url("/")
-    await expect(page.get_by_role("link", name="Register")).to_be_visible()
+    await expect(page.get_by_role("banner").get_by_role("link", name="Register")).to_be_visible()
     assert login_status(site, address, PASSWORD) == 401

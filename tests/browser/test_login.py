@@ -37,6 +37,6 @@ async def test_log_out_ends_the_session_in_every_tab(page: Page) -> None:
     await other.goto("/")
     await page.get_by_label(f"Your account: {EMAIL}").click()
     await page.get_by_role("button", name="Log out").click()
-    await expect(other.get_by_role("link", name="Register")).to_be_visible()
+    await expect(other.get_by_role("banner").get_by_role("link", name="Register")).to_be_visible()
     await page.reload()
-    await expect(page.get_by_role("link", name="Register")).to_be_visible()
+    await expect(page.get_by_role("banner").get_by_role("link", name="Register")).to_be_visible()

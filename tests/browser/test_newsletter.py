@@ -213,7 +213,7 @@ async def test_account_subscribes_by_one_press_and_looks_after_it(page: Page, si
 async def test_archive_shows_what_was_sent_as_text_of_the_page(page: Page, site: Site) -> None:
     number = send_edition(site, "The fleet is back")
     await page.goto("/newsletter")
-    await page.get_by_role("link", name="The fleet is back", exact=True).click()
+    await page.get_by_role("link", name="The fleet is back", exact=True).first.click()
     await expect(page).to_have_url(f"/newsletter/archive/{number}")
     await expect(page.get_by_role("heading", name="The fleet is back")).to_be_visible()
     await expect(page.get_by_role("heading", name="Home again")).to_be_visible()

@@ -11,7 +11,6 @@ const MARGIN = 20;
 
 let access = { token: null, validUntil: 0 };
 let account = null;
-const others = new BroadcastChannel("session");
 const listeners = new Set();
 
 export const currentAccount = () => account;
@@ -35,13 +34,11 @@ export async function logIn({ email, password }) {
 /** Begin with the answer of a log-in, or of the code that made the account. */
 export function open(answer) {
   accept(answer);
-  others.postMessage("opened");
 }
 
 export async function logOut() {
   await inTurn(() => call("/v1/auth/logout", { body: refreshToken(), signed: false, cookies: true }));
   close();
-  others.postMessage("closed");
 }
 
 /** The profile has changed, or the address. */
@@ -63,8 +60,8 @@ function accept(answer) {
     token: answer.access_token,
     validUntil: Date.now() + (answer.expires_in - MARGIN) * 1000,
   };
-  kept.set(HINT, answer.account.id);
   if (answer.refresh_token) kept.set(REFRESH_TOKEN, answer.refresh_token);
+  kept.set(HINT, answer.account.id); // last: it is what other tabs hear
   updateAccount(answer.account);
 }
 
@@ -108,5 +105,6 @@ function followOthers() {
 }
 
 signWith({ token, renewed });
-others.addEventListener("message", followOthers);
+// A message between tabs may come before what it speaks of can be read; this event never does.
+window.addEventListener("storage", ({ key }) => key === HINT && followOthers());
 window.addEventListener("pageshow", (event) => event.persisted && followOthers());
