@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import deps
+from app import db, deps
 from app.adapters import embedded_postgres
 from app.adapters.storage import open_storage
 from app.crypto import AccessTokens, Keyring, PasswordHasher, passwords
@@ -125,7 +125,10 @@ async def database(engine: AsyncEngine) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def live_database(server_url: str, template: str) -> AsyncIterator[Database]:
+async def live_database(
+    server_url: str, template: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Database]:
+    monkeypatch.setattr(db, "POOL_TIMEOUT", 300)  # which its reader looks up at each read
     async with copied_database(server_url, template) as url:
         database = patient_database(url, pool_size=20)
         yield database
