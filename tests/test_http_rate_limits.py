@@ -102,6 +102,7 @@ def test_default_policies_are_600_6000_and_60_a_minute() -> None:
         ("unsubscribe", 6000, 60),
         ("keys", 6000, 60),
         ("harvests", 3000, 60),
+        ("page-files", 6000, 60),
         ("auth", 60, 60),
     ]
 
@@ -117,6 +118,8 @@ def test_default_policies_are_600_6000_and_60_a_minute() -> None:
         ("GET", "/v1/newsletter/unsubscribe/x", '"default";q=600;w=60'),
         ("GET", "/v1/auth/sessions", '"default";q=600;w=60'),
         ("POST", "/v1/assets", '"default";q=600;w=60'),
+        ("GET", "/ui/main.js", '"page-files";q=6000;w=60'),
+        ("GET", "/uint", '"default";q=600;w=60'),
     ],
 )
 async def test_posts_that_prove_who_one_is_have_a_second_policy(
