@@ -53,8 +53,8 @@ async def transfer(inbox: "Inbox", writer: "Writer") -> Progress:
     inbox.open()
     is_whole = False
     try:
-        while piece := await inbox.take(policy.UPLOAD_FLUSH_INTERVAL.total_seconds()):
-            await writer.write(piece)
+        while not inbox.is_exhausted:
+            await writer.write(await inbox.take(writer.seconds_until_due()))
         is_whole = inbox.error is None
     finally:
         await inbox.close()
@@ -105,17 +105,19 @@ class Inbox:
             self._ready.set()
 
     async def take(self, longest: float) -> bytearray:
-        """A full piece, or what came in so many seconds if anything did; empty at the end."""
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._ready.wait(), longest)
-            if self._pending or self._is_over:
-                break
+        """A full piece, or what came in within `longest` seconds: that may be nothing."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), longest)
         piece, self._pending = self._pending, bytearray()
         if not self._is_over:
             self._ready.clear()
         self._has_room.set()
         return piece
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether all that will ever come has been taken."""
+        return self._is_over and not self._pending
 
     @property
     def _is_over(self) -> bool:
@@ -154,16 +156,31 @@ class Writer:
         self._counted_at = clock()
         self._parts: list[StoredPart] = []
 
+    def seconds_until_due(self) -> float:
+        """How long what is written may still wait to be counted."""
+        interval = policy.UPLOAD_FLUSH_INTERVAL
+        due_at = self._counted_at + interval if self._is_behind else self._clock() + interval
+        return max(0.0, (due_at - self._clock()).total_seconds())
+
+    @property
+    def _is_behind(self) -> bool:
+        return self._offset > self._counted
+
     async def write(self, piece: bytearray) -> None:
+        """Put a piece, or nothing, into the store, and count what is there when it is time."""
+        if piece:
+            await self._store_piece(piece)
+        is_due = self._is_behind and self.seconds_until_due() == 0
+        if is_due or self._offset >= self._counted + self._store.checkpoint_bytes:
+            await self._count(self._counted if self._digest else self._offset)
+
+    async def _store_piece(self, piece: bytearray) -> None:
         if self._digest is not None:
             await asyncio.to_thread(self._digest.update, piece)
         part = await self._store.append(self._lease.upload_id, self._offset, piece)
         self._offset += len(piece)
         if part is not None:
             self._parts.append(part)
-        is_time = self._clock() >= self._counted_at + policy.UPLOAD_FLUSH_INTERVAL
-        if is_time or self._offset >= self._counted + self._store.checkpoint_bytes:
-            await self._count(self._counted if self._digest else self._offset)
 
     async def close(self, *, is_whole: bool) -> Progress:
         """Count what may be counted, and let others append.
