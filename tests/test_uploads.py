@@ -43,8 +43,12 @@ FILE = hashlib.shake_128(b"a broadcast master").digest(1000)
 @pytest.fixture
 def store(app: FastAPI) -> FolderUploads:
     """The app's own store, with pieces so small that a test meets all their boundaries."""
+    return use_small_pieces(app, checkpoint_bytes=2 * PIECE)
+
+
+def use_small_pieces(app: FastAPI, *, checkpoint_bytes: int) -> FolderUploads:
     folder = app.state.storage.path_of("uploads")
-    small = FolderUploads(folder, piece_bytes=PIECE, checkpoint_bytes=2 * PIECE)
+    small = FolderUploads(folder, piece_bytes=PIECE, checkpoint_bytes=checkpoint_bytes)
 
     async def get_small_store() -> FolderUploads:
         return small
@@ -580,10 +584,12 @@ async def test_quota_holds_for_requests_at_once(live_app: FastAPI, live: Tus) ->
 
 
 async def test_bytes_are_counted_within_three_seconds_though_the_client_pauses_after_them(
-    live: Tus, live_database: Database, monkeypatch: pytest.MonkeyPatch
+    live: Tus, live_app: FastAPI, live_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert timedelta(seconds=3) == policy.UPLOAD_FLUSH_INTERVAL
     monkeypatch.setattr(policy, "UPLOAD_FLUSH_INTERVAL", timedelta(seconds=0.15))
+    # Such pieces are written at once: before it is time to count them.
+    use_small_pieces(live_app, checkpoint_bytes=1000)
     path = await live.begin(1000)
 
     async def has_counted(size: int) -> bool:
