@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
-from tests.programs import free_ports
+from tests.programs import free_ports, status_of
 
 WEED = Path(sys.executable).parent / "weed"
 IDENTITY = {
@@ -54,11 +52,7 @@ class S3Server:
             time.sleep(0.05)
 
     def _answers(self) -> bool:
-        try:
-            httpx.get(self.endpoint, timeout=1)
-        except httpx.TransportError:
-            return False
-        return True
+        return status_of(self.endpoint, timeout=1) is not None
 
     def stop(self) -> None:
         if self._process is not None:

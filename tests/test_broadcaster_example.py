@@ -158,6 +158,7 @@ def newsroom(folder: Path, *options: str, rate: int | None = None) -> Iterator[N
         desk.close()
 
 
+@pytest.mark.slow
 def test_mirror_is_the_catalogue_and_stays_in_step(tmp_path: Path) -> None:
     with newsroom(tmp_path) as desk:
         kept, corrected, withdrawn = (desk.publish(name) for name in ("Kept", "Old", "Wrong"))

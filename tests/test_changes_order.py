@@ -237,6 +237,7 @@ async def test_consumer_that_is_cut_off_anywhere_goes_on_from_its_cursor(
 # Writers that are killed
 
 
+@pytest.mark.slow
 async def test_writer_killed_while_it_commits_is_heard_all_the_same(
     live_app: FastAPI, live_database: Database, client: httpx.AsyncClient
 ) -> None:

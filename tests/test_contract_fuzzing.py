@@ -200,7 +200,7 @@ async def test_stranger_gets_documented_answers(client: httpx.AsyncClient, name:
 async def test_admin_gets_documented_answers(app: FastAPI, mailbox: Mailbox, name: str) -> None:
     async with admin_client(app, mailbox) as client:
         paths = await known_paths(app, client, mailbox, name)
-        await fuzz(client, name, examples=3, path_parameters=paths)
+        await fuzz(client, name, examples=1, path_parameters=paths)
 
 
 @pytest.mark.slow

@@ -156,6 +156,7 @@ def test_a_million_assets_are_spread_over_ten_years() -> None:
     assert oldest.asset.published_at.date().isoformat() == "2016-11-01"
 
 
+@pytest.mark.slow
 async def test_assets_are_the_same_whoever_makes_them(large: Database) -> None:
     rows = await large.reader.fetch("SELECT id, document FROM asset")
     stored = {row["id"]: json.loads(row["document"]) for row in rows}

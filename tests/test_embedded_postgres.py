@@ -383,13 +383,14 @@ def test_ctrl_c_leaves_the_server_to_its_program(data_dir: Path, run: Run) -> No
     assert os.getsid(process_of(data_dir)) != os.getsid(program.pid)
 
 
+@pytest.mark.slow
 def test_data_dir_may_have_any_name(new_dir: Path, start: Start) -> None:
     server = start(new_dir / """it's "$HOME" & `ünï`""")
     assert query(server.url(), "select 1") == 1
     assert server.socket_folder.is_relative_to(new_dir)
 
 
-@pytest.mark.parametrize("name", ["long" * 40, "one,two"])
+@pytest.mark.parametrize("name", ["long" * 40, pytest.param("one,two", marks=pytest.mark.slow)])
 def test_name_that_no_client_takes_moves_the_socket_alone(
     new_dir: Path, start: Start, name: str
 ) -> None:
@@ -404,6 +405,7 @@ def test_name_that_no_client_takes_moves_the_socket_alone(
         assert not server.socket_folder.parent.exists()
 
 
+@pytest.mark.slow
 def test_interrupted_creation_starts_over(new_dir: Path, start: Start) -> None:
     home = new_dir / "postgresql"
     home.mkdir(parents=True, mode=0o700)
@@ -413,6 +415,7 @@ def test_interrupted_creation_starts_over(new_dir: Path, start: Start) -> None:
     assert not list(home.glob("draft.*"))
 
 
+@pytest.mark.slow
 @as_root
 def test_data_dir_in_a_private_folder_links_to_a_home_elsewhere(
     tmp_path: Path, homes_of_root: Path, start: Start
@@ -430,6 +433,7 @@ def test_data_dir_in_a_private_folder_links_to_a_home_elsewhere(
     assert (data_dir / "postgresql").readlink() == home
 
 
+@pytest.mark.slow
 @as_root
 def test_programs_in_a_private_folder_are_copied_to_the_home(
     tmp_path: Path, new_dir: Path, start: Start, monkeypatch: pytest.MonkeyPatch
@@ -445,6 +449,7 @@ def test_programs_in_a_private_folder_are_copied_to_the_home(
     assert server._cluster.programs.is_relative_to(new_dir / "postgresql")
 
 
+@pytest.mark.slow
 @as_root
 def test_ordinary_user_runs_it_too(new_dir: Path, run: Run) -> None:
     uid = pwd.getpwnam("nobody").pw_uid

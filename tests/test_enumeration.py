@@ -168,7 +168,13 @@ async def assert_takes_the_same_time(one: Act, other: Act) -> None:
     raise AssertionError(f"the medians differ by the factors {ratios}")
 
 
-@ASKING
+@pytest.mark.parametrize(
+    "ask",
+    [
+        ask_to_log_in,
+        *(pytest.param(ask, marks=pytest.mark.slow) for ask in (ask_to_register, ask_to_reset)),
+    ],
+)
 async def test_answer_takes_the_same_time_for_every_address(
     real_client: httpx.AsyncClient, ask: Ask
 ) -> None:

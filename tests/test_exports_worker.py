@@ -448,6 +448,7 @@ async def test_file_goes_to_a_store_on_another_disk_too(
 # The command
 
 
+@pytest.mark.slow
 async def test_command_writes_one_now(
     live_app: FastAPI, live_database: Database, tmp_path: Path
 ) -> None:

@@ -168,7 +168,7 @@ async def visitors(fragile_app: FastAPI, keyring: Keyring) -> AsyncIterator[Visi
         yield Visitors(client, headers, await publish_video(fragile_app))
 
 
-@pytest.mark.parametrize("fault", [stop_at_once, kill])
+@pytest.mark.parametrize("fault", [kill, pytest.param(stop_at_once, marks=pytest.mark.slow)])
 async def test_database_that_goes_away_is_a_clear_503_until_it_is_back(
     server: EmbeddedPostgres,
     fragile_app: FastAPI,

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,9 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(PROJECT))
 
 
-def nodes(path: Path) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse(path.read_text()))
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -116,9 +118,12 @@ def test_routes_with_a_body_parse_json_strictly() -> None:
         assert isinstance(route, StrictJsonRoute), route.path
 
 
-def test_api_process_loads_no_media_libraries() -> None:
+def test_neither_api_nor_worker_load_media_libraries() -> None:
     """They take memory, and their bugs are a reason to keep them in processes of their own."""
-    program = "import sys, app.main; print(*{'av', 'pymediainfo'}.intersection(sys.modules))"
+    program = (
+        "import sys, app.main, app.jobs.worker;"
+        "print(*{'av', 'pymediainfo'}.intersection(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
     )

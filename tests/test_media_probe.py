@@ -234,7 +234,9 @@ async def test_truncated_clip_is_refused(clip: Path, tmp_path: Path, kept: float
     assert refusal.value.reason == "file_truncated"
 
 
-@pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize(
+    "kept", [0.6, *(pytest.param(k, marks=pytest.mark.slow) for k in (0.3, 0.95))]
+)
 @pytest.mark.parametrize("ending", ["mxf", "wav", "jpg", "png"])
 async def test_truncated_file_of_any_format_is_refused(
     tmp_path: Path, ending: str, kept: float

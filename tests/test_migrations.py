@@ -107,6 +107,7 @@ async def test_check_notices_a_table_that_no_migration_makes(empty_url: str) -> 
         await alembic("check", empty_url)
 
 
+@pytest.mark.slow
 async def test_ten_programs_may_migrate_at_once(empty_url: str) -> None:
     program = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "ignore", "-c", TEN_PROGRAMS, empty_url),

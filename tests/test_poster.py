@@ -148,7 +148,7 @@ async def test_brightest_of_dark_pictures_is_shown(tmp_path: Path) -> None:
     ("name", "codec", "pixels"),
     [
         ("a.jpg", "mjpeg", "yuvj420p"),
-        ("a.tiff", "tiff", "rgb24"),
+        pytest.param("a.tiff", "tiff", "rgb24", marks=pytest.mark.slow),
         ("deep.tiff", "tiff", "rgb48le"),
         ("a.png", "png", "rgba"),
     ],
@@ -186,7 +186,10 @@ async def test_small_poster_has_the_shape_of_the_picture(
     assert (decode(picture.jpeg).width, decode(picture.jpeg).height) == small
 
 
-@pytest.mark.parametrize("card", DEMO_CLIPS)
+@pytest.mark.parametrize(
+    "card",
+    [DEMO_CLIPS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in DEMO_CLIPS[1:])],
+)
 async def test_small_posters_of_the_demo_fit_into_a_list(tmp_path: Path, card: ClipSpec) -> None:
     path = tmp_path / "poster.jpg"
     render(tmp_path / "card.mp4", replace(card, duration_seconds=1))

@@ -83,12 +83,22 @@ async def test_progress_is_told_up_to_the_end(mp4: Path) -> None:
     ("options", "expected"),
     [
         ({"size": (1920, 1080), "pictures": 2}, (960, 540, Fraction(25))),
-        ({"size": (1080, 1920), "pictures": 2}, (540, 960, Fraction(25))),
-        ({"size": (320, 180), "pictures": 2}, (320, 180, Fraction(25))),
-        ({"size": (3840, 400), "pictures": 2}, (1920, 200, Fraction(25))),
+        pytest.param(
+            {"size": (1080, 1920), "pictures": 2}, (540, 960, Fraction(25)), marks=pytest.mark.slow
+        ),
+        pytest.param(
+            {"size": (320, 180), "pictures": 2}, (320, 180, Fraction(25)), marks=pytest.mark.slow
+        ),
+        pytest.param(
+            {"size": (3840, 400), "pictures": 2}, (1920, 200, Fraction(25)), marks=pytest.mark.slow
+        ),
         ({"rate": Fraction(50)}, (320, 180, Fraction(25))),
-        ({"rate": Fraction(60000, 1001)}, (320, 180, Fraction(30000, 1001))),
-        ({"rate": Fraction(30)}, (320, 180, Fraction(30))),
+        pytest.param(
+            {"rate": Fraction(60000, 1001)},
+            (320, 180, Fraction(30000, 1001)),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"rate": Fraction(30)}, (320, 180, Fraction(30)), marks=pytest.mark.slow),
         ({"size": (720, 576), "pixel_aspect_ratio": Fraction(64, 45)}, (960, 540, Fraction(25))),
         ({"degrees": 90, "size": (640, 360)}, (360, 640, Fraction(25))),
     ],
@@ -113,6 +123,7 @@ async def test_size_and_rate_suit_a_browser(
 # Formats of broadcasters
 
 
+@pytest.mark.slow
 async def test_prores_with_eight_mono_tracks(tmp_path: Path) -> None:
     path = write_video(
         tmp_path / "master.mov",
@@ -134,6 +145,7 @@ async def test_prores_with_eight_mono_tracks(tmp_path: Path) -> None:
     assert max(loudness(left, 600), loudness(right, 600)) < 0.01
 
 
+@pytest.mark.slow
 async def test_interlaced_xdcam_is_shown_in_whole_pictures(tmp_path: Path) -> None:
     path = write_video(
         tmp_path / "xdcam.mxf",
@@ -204,6 +216,7 @@ async def test_video_without_sound(tmp_path: Path) -> None:
     assert technical.audio_tracks == ()
 
 
+@pytest.mark.slow
 async def test_varying_frame_rate_becomes_even(tmp_path: Path) -> None:
     times = [0, 1, 2, 8, 9, 20, 21, 22, 24]
     path = write_video(tmp_path / "phone.mp4", pictures=9, times=times)
@@ -273,6 +286,7 @@ async def test_codec_that_is_not_known(mp4: Path) -> None:
     assert failure.value.code == "no_decoder"
 
 
+@pytest.mark.slow
 async def test_preview_ends_where_the_file_claims_to_end(mp4: Path) -> None:
     """What goes on behind might have no end."""
     target = mp4.with_name("p.mp4")

@@ -99,6 +99,7 @@ async def test_file_is_offered_as_it_was_and_copied_nowhere_else(
     assert (shown.status_code, shown.content) == (206, b"ftyp")
 
 
+@pytest.mark.slow
 async def test_work_goes_on_from_what_the_store_has(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -272,6 +272,7 @@ async def test_store_takes_the_full_size_of_a_piece_by_itself(storage: ObjectSto
     await store.discard(upload_id)
 
 
+@pytest.mark.slow
 async def test_store_with_wrong_credentials_is_unavailable(
     server: S3Server, tmp_path: Path
 ) -> None:

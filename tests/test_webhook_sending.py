@@ -526,14 +526,19 @@ def test_retry_after_is_heeded_up_to_a_day(value: str | None, seconds: int | Non
     ("status", "error", "is_held"),
     [
         (500, "refused", False),
-        (400, "refused", False),
-        (404, "refused", False),
-        (301, "redirected", False),
         (307, "redirected", False),
-        (429, "refused", True),
-        (502, "refused", True),
         (503, "refused", True),
-        (504, "refused", True),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in [
+                (400, "refused", False),
+                (404, "refused", False),
+                (301, "redirected", False),
+                (429, "refused", True),
+                (502, "refused", True),
+                (504, "refused", True),
+            ]
+        ),
     ],
 )
 async def test_refused_message_is_tried_again_after_five_seconds_with_the_same_id(
@@ -882,8 +887,9 @@ async def test_who_is_far_behind_does_not_hold_up_the_others(
     assert await read(farthest_first=False) == (20, 301)
 
 
+@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.slow)])
 async def test_killed_worker_loses_nothing(
-    live_database: Database, keyring: Keyring, owner: Owner, sink: Sink
+    live_database: Database, keyring: Keyring, owner: Owner, sink: Sink, kills: int
 ) -> None:
     """Killed again and again while it sends, until one is let live; twice at most is the lease."""
     async with telling(live_database, keyring):
@@ -891,7 +897,7 @@ async def test_killed_worker_loses_nothing(
     await change_at_once(live_database, 150)
     secret = "a secret for tests that is long enough to be one"
     command = (sys.executable, "-m", "tests.killed_teller", live_database._url, secret)
-    for kill in range(4):
+    for kill in range(kills):
         process = await asyncio.create_subprocess_exec(*command)
         already = len(sink.received)
         try:
@@ -905,7 +911,7 @@ async def test_killed_worker_loses_nothing(
         await eventually_all_delivered(live_database)
     assert set(sink.sequences) == set(range(1, 151))
     # What was under way when its worker was killed comes twice, with the same id.
-    assert len(sink.received) - 150 <= 4 * 10
+    assert len(sink.received) - 150 <= kills * 10
     ids = {(got.id, got.message["data"]["sequence"]) for got in sink.received}
     assert len(ids) == 150
 

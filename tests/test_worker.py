@@ -1,8 +1,6 @@
 """The worker as a whole: it outlives its database, stops in order and keeps its schedule."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -207,13 +205,3 @@ def test_worker_notices_things_within_seconds() -> None:
     pace = Pace()
     assert (pace.sweep, pace.mail_pause, pace.mail_lease.total_seconds()) == (2, 2, 120)
     assert (pace.patience.heartbeat, pace.patience.poll) == (5, 5)
-
-
-def test_worker_does_not_load_the_media_libraries() -> None:
-    program = (
-        "import sys, app.jobs.worker; print('av' in sys.modules, 'pymediainfo' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["False", "False"]
