@@ -79,7 +79,8 @@ class Mailbox:
 def know_the_routes(app: FastAPI) -> None:
     """Take the routers of the first app like this one, with the dependencies they are given.
 
-    An app examines its routers at its first request, which takes longer than most tests.
+    An app examines its routers at its first request and describes them at the first that asks,
+    which takes longer than most tests.
     """
     first = _first_apps.setdefault(app.state.settings.is_production, app)
     app.router.routes[:] = [
@@ -87,6 +88,7 @@ def know_the_routes(app: FastAPI) -> None:
         for own, known in zip(app.routes, first.routes, strict=True)
     ]
     app.dependency_overrides = first.dependency_overrides
+    app.openapi = first.openapi  # type: ignore[method-assign]
 
 
 def patient_database(url: str, *, pool_size: int = 10) -> Database:
