@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 # Where this is set, each process of the tests would compile all modules anew.
 export PYTHONDONTWRITEBYTECODE =
 # Tests wait as often as they compute: for servers, files and clocks.
-TESTERS = -n $$($(BIN)/python -c "import os; print(min(12, 2 * (os.cpu_count() or 1)))")
+TESTERS = --dist worksteal -n $$($(BIN)/python -c "import os; print(min(12, 2 * (os.cpu_count() or 1)))")
 CHROMIUM := apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 
