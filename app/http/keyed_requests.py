@@ -1,7 +1,7 @@
 """Requests with an API key: known by it before routing, counted, and ended with it.
 
 Whoever shows a key is told if it is no good, also where none is needed. The route then decides
-whether the key is good enough (app/deps.py).
+whether the key is good enough (app/deps/authorization.py).
 """
 
 import time

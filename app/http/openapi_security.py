@@ -35,7 +35,7 @@ _for_people: set[Callable[..., Any]] = set()
 
 
 def for_keys_with(scope: str | None, dependency: Dependency) -> Dependency:
-    """Note that a dependency (app/deps.py) takes keys and tokens that have this scope, or any."""
+    """Note that a dependency (app/deps) takes keys and tokens that have this scope, or any."""
     _scopes_of[dependency] = scope
     return dependency
 
