@@ -15,14 +15,14 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from app.http.server import uvicorn_config
-from app.main import _listener
+from app.lifespan import change_listener
 from tests.test_catalogue_events import running, until
 
 
 @asynccontextmanager
 async def listening(app: FastAPI, url: str) -> AsyncIterator[None]:
     """Let the app hear of changes as its lifespan would."""
-    async with running(_listener(app, url)):
+    async with running(change_listener(app, url)):
         await until(app.state.pages.is_trusted)
         yield
 

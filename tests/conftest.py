@@ -28,7 +28,8 @@ from app.adapters import embedded_postgres
 from app.adapters.storage import open_storage
 from app.crypto import AccessTokens, Keyring, PasswordHasher, passwords
 from app.db import Database
-from app.main import create_app, make_deployment
+from app.lifespan import make_deployment
+from app.main import create_app
 from app.migrate import head_revision, migrate
 from app.routers import browser_app
 from app.services import signing_keys

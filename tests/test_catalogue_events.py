@@ -20,8 +20,8 @@ from app.db import Database, open_connection
 from app.errors import AppError
 from app.http.page_cache import FILLING
 from app.http.page_store import PageStore
+from app.lifespan import change_listener
 from app.listener import Listener
-from app.main import _listener
 from app.services import catalogue_events
 from app.settings import Settings
 from tests.conftest import copied_database
@@ -236,7 +236,7 @@ async def titled(database: Database, title: str) -> None:
 async def caching_app(live_app: FastAPI, live_database: Database) -> AsyncIterator[FastAPI]:
     """An app that listens as its lifespan would let it."""
     pages: PageStore = live_app.state.pages
-    async with running(_listener(live_app, live_database._url)):
+    async with running(change_listener(live_app, live_database._url)):
         await until(pages.is_trusted)
         yield live_app
 

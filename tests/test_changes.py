@@ -16,8 +16,9 @@ from sqlalchemy import text
 from app.crypto import Keyring
 from app.db import Database
 from app.http import accept
+from app.http.path_rules import may_take_long
 from app.jobs.changes import FeedKeeper
-from app.main import _may_take_long, make_deployment
+from app.lifespan import make_deployment
 from app.services import change_feed, changes, policy
 from app.services.changes import Ask, Position
 from tests import change_writers
@@ -356,8 +357,8 @@ async def test_format_that_the_feed_does_not_have_is_refused(reader: httpx.Async
 
 
 def test_waits_have_no_deadline() -> None:
-    assert _may_take_long(PATH)
-    assert not _may_take_long("/v1/changes/x")
+    assert may_take_long(PATH)
+    assert not may_take_long("/v1/changes/x")
 
 
 # After a restore

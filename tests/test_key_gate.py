@@ -25,7 +25,7 @@ from app.http.error_boundary import ErrorBoundaryMiddleware
 from app.http.key_gate import PER_DAY, PER_MINUTE, KeyGate
 from app.http.keyed_requests import KeyedRequestsMiddleware
 from app.http.request_id import RequestIdMiddleware
-from app.main import _listener
+from app.lifespan import change_listener
 from app.models import Account, ApiKeyUsage
 from app.services import key_records
 from app.services.key_records import KeyCaller, KeyRecords
@@ -128,7 +128,7 @@ async def test_key_ends_within_a_second_in_every_process(
 ) -> None:
     made = await make_key(live_client, live_jane)
     other = await start_process()
-    listener = _listener(other, other.state.database._url)
+    listener = change_listener(other, other.state.database._url)
     async with Api(other) as elsewhere, running(listener) if hears else nothing():
         if hears:
             await until(other.state.pages.is_trusted)

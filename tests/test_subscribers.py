@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from app.crypto import Keyring
 from app.db import Database
-from app.main import _body_limit
+from app.http.path_rules import body_limit
 from app.models import AuditEvent, Consent, Subscriber, Suppression, Topic
 from app.services import policy, subscriber_export, subscriber_import, subscriber_rows
 from app.services import subscriptions as owners
@@ -423,7 +423,7 @@ async def test_other_types_and_bodies_over_a_gibibyte_are_refused(desk: Api) -> 
         fields = {"Content-Type": kind}
         refused = await desk.post(PATH, params=params, content=b"email", headers=fields)
         assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_media_type")
-    limit = _body_limit(10**15, PATH)
+    limit = body_limit(10**15, PATH)
     assert limit is not None
     assert (limit.max_bytes, limit.stall, limit.total) == (2**30, timedelta(seconds=60), None)
     announced = {**CSV, "Content-Length": str(2**30 + 1)}

@@ -16,12 +16,13 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text, update
 
-from app import deps, main
+from app import deps
 from app.adapters.storage import ObjectMissing
 from app.adapters.upload_store import FolderUploads
 from app.crypto import Keyring, PasswordHasher
 from app.db import Database
 from app.errors import InvalidInput
+from app.http import path_rules
 from app.http.rate_limits import DEFAULT_POLICIES
 from app.http.tus import parse_metadata
 from app.jobs.uploads import Cleaner
@@ -716,7 +717,7 @@ async def test_what_is_not_durable_is_not_counted(
 async def test_client_that_falls_silent_is_dropped_and_keeps_what_it_sent(
     tus: Tus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "LONGEST_PAUSE", timedelta(seconds=0.1))
+    monkeypatch.setattr(path_rules, "LONGEST_PAUSE", timedelta(seconds=0.1))
     path = await tus.begin(1000)
     response = await tus.patch(path, 0, then_nothing(FILE[:100]))
     assert code(response) == (408, "request_timeout")
@@ -724,11 +725,11 @@ async def test_client_that_falls_silent_is_dropped_and_keeps_what_it_sent(
 
 
 def test_a_pause_may_last_a_minute_and_an_upload_as_long_as_it_needs() -> None:
-    limit = main._body_limit(2 * 1024**4, "/v1/uploads/some-id")
+    limit = path_rules.body_limit(2 * 1024**4, "/v1/uploads/some-id")
     assert limit is not None
     assert (limit.stall, limit.total) == (timedelta(seconds=60), None)
     assert limit.max_bytes == 2 * 1024**4
-    assert main._is_whole_file("/v1/uploads/some-id")
+    assert path_rules.is_whole_file("/v1/uploads/some-id")
 
 
 def test_thousands_of_pieces_a_minute_are_no_abuse() -> None:
