@@ -16,6 +16,8 @@ from pydantic import TypeAdapter
 import app.http.refusals  # noqa: F401  # its errors count, whatever else this process has loaded
 from app.errors import AppError
 from app.main import create_app
+from app.schemas.asset_examples import ASSET_EXAMPLES
+from app.schemas.examples import EXAMPLES
 from app.settings import Settings
 
 JSON = "application/json"
@@ -239,6 +241,10 @@ def test_every_json_body_and_answer_has_an_example_that_fits(document: dict[str,
         validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
         validator.validate(content["example"])
         assert content["example"] is not None, name
+
+
+def test_no_field_has_an_example_in_two_lists() -> None:
+    assert not ASSET_EXAMPLES.keys() & EXAMPLES.keys()
 
 
 def test_every_example_of_a_body_is_taken(documented: FastAPI, document: dict[str, Any]) -> None:
