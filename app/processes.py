@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 GRACE = 35
 RESTART_PAUSE = 1.0
 SMTP_URL_FILE = "smtp_url"
-APP_FACTORY = "app.__main__:app_from_environment"
+APP_FACTORY = "app.commands.serving:app_from_environment"
 
 
 @contextmanager

@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import update
 from typer.testing import CliRunner, Result
 
-from app import newsletter_commands
+from app.commands import editions, newsletter, runner
+from app.commands.runner import Work
 from app.crypto import Keyring
 from app.db import Database
 from app.errors import AppError
 from app.models import Delivery, Edition
-from app.newsletter_cli import Work, commands
 from app.services import edition_states
 from app.settings import Settings
 from tests.conftest import copied_database
@@ -31,28 +31,36 @@ from tests.programs import run_to_end
 Command = Callable[..., Awaitable[Result]]
 
 
-def command_on(database: Database, settings: Settings, keyring: Keyring) -> Command:
+def command_on(
+    database: Database, settings: Settings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> Command:
     """Runs a command as `python -m app newsletter` does, on a database of the tests."""
     loop = asyncio.get_running_loop()
 
     def run(work: Work) -> None:
         asyncio.run_coroutine_threadsafe(work(settings, database, keyring), loop).result(20)
 
+    monkeypatch.setattr(runner, "run", run)
+
     async def command(*arguments: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, commands, arguments, obj=run)
+        return await asyncio.to_thread(CliRunner().invoke, newsletter.commands, arguments)
 
     return command
 
 
 @pytest.fixture
-async def command(database: Database, settings: Settings, keyring: Keyring) -> Command:
-    return command_on(database, settings, keyring)
+async def command(
+    database: Database, settings: Settings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    return command_on(database, settings, keyring, monkeypatch)
 
 
 @pytest.fixture
-async def live_command(live_database: Database, settings: Settings, keyring: Keyring) -> Command:
+async def live_command(
+    live_database: Database, settings: Settings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> Command:
     """For what looks at the database while the test changes it."""
-    return command_on(live_database, settings, keyring)
+    return command_on(live_database, settings, keyring, monkeypatch)
 
 
 async def set_edition(database: Database, edition: dict[str, Any], **columns: Any) -> None:
@@ -119,7 +127,7 @@ async def test_refusals_name_what_is_wrong(desk: Api, command: Command) -> None:
 async def test_following_ends_with_the_edition(
     live_database: Database, live_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(newsletter_commands, "INTERVAL", timedelta(milliseconds=10))
+    monkeypatch.setattr(editions, "INTERVAL", timedelta(milliseconds=10))
     edition = await start(live_database)
     await add_delivery(live_database, edition, "pending")
     following = asyncio.ensure_future(live_command("status", edition["id"], "--follow"))

@@ -1,0 +1,1 @@
+"""What `python -m app <command>` can do: each command is thin, and calls the layers below."""
