@@ -17,6 +17,7 @@ from app.routers import ROUTERS, dev_mail
 
 PROJECT = Path(main.__file__).parent.parent
 SOURCES = sorted((PROJECT / "app").rglob("*.py"))
+SERVING = ("app.__main__", "app.main", "app.jobs.worker")  # what the API and the worker load
 MAX_FUNCTION_LINES = 40
 MAX_MODULE_LINES = 250
 ROUTES = [
@@ -46,6 +47,16 @@ def imported_modules(path: Path) -> set[str]:
             assert node.level == 0, f"{name_of(path)} imports relatively"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
+
+
+@cache
+def loaded_with(*modules: str) -> set[str]:
+    """All modules of a new process that imports these."""
+    program = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    return {*done.stdout.split()}
 
 
 def called_methods(path: Path) -> set[str]:
@@ -120,14 +131,21 @@ def test_routes_with_a_body_parse_json_strictly() -> None:
 
 def test_neither_api_nor_worker_load_media_libraries() -> None:
     """They take memory, and their bugs are a reason to keep them in processes of their own."""
-    program = (
-        "import sys, app.main, app.jobs.worker;"
-        "print(*{'av', 'pymediainfo'}.intersection(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == ""
+    assert not {"av", "pymediainfo"} & loaded_with(*SERVING)
+
+
+def test_processes_of_commands_load_no_rich_with_structlog() -> None:
+    """Only a command that draws loads it, itself."""
+    loaded = loaded_with(*SERVING)
+    assert "structlog" in loaded
+    assert "rich" not in loaded
+
+
+def test_sandbox_loads_nothing_else_of_ours_before_its_parser() -> None:
+    loaded = loaded_with("app.adapters.sandbox")
+    of_ours = {name for name in loaded if name.partition(".")[0] == "app"}
+    assert of_ours == {"app", "app.adapters", "app.adapters.sandbox"}
+    assert "structlog" not in loaded
 
 
 def test_functions_are_small() -> None:
