@@ -14,7 +14,54 @@ from app.http.openapi import install_openapi, operation_id
 from app.http.page_store import PageStore
 from app.http.stack import StackOptions, middleware_stack
 from app.lifespan import lifespan
-from app.routers import ROUTERS
+from app.routers import (
+    account,
+    accounts,
+    api_keys,
+    asset_editing,
+    asset_formats,
+    asset_lists,
+    assets,
+    audit_events,
+    auth,
+    captions,
+    changes,
+    collections,
+    download_history,
+    downloads,
+    edition_preview_pages,
+    edition_previews,
+    edition_sending,
+    editions,
+    exports,
+    feeds,
+    health,
+    inbound_mail,
+    keywords,
+    mail_rates,
+    manifests,
+    newsletter,
+    newsletter_archive,
+    newsletter_links,
+    newsletter_topics,
+    oai,
+    oauth,
+    oembed,
+    pages,
+    reauthentication,
+    renditions,
+    saved_search_links,
+    saved_searches,
+    sessions,
+    sitemaps,
+    subscribers,
+    uploads,
+    usage,
+    verification_codes,
+    webhook_deliveries,
+    webhooks,
+    well_known,
+)
 from app.schemas.vocabulary import VOCABULARY
 from app.services import policy
 from app.services.access_checks import AccessChecks
@@ -28,6 +75,56 @@ Accounts, the media catalogue and the newsletter of a broadcast-media portal.
 Errors are `application/problem+json` (RFC 9457) with a stable `code`. Lists are paged by `limit`
 and `cursor`. Times are RFC 3339 in UTC, ids UUIDv7, durations seconds, sizes bytes.
 """
+
+# In the order in which they are asked for a path.
+ROUTERS = (
+    auth.router,
+    sessions.router,
+    reauthentication.router,
+    verification_codes.router,
+    account.router,
+    asset_editing.router,
+    asset_lists.router,
+    asset_formats.router,  # before `assets`, whose references take in every suffix
+    assets.router,
+    feeds.router,
+    sitemaps.router,
+    oembed.router,
+    captions.router,
+    collections.router,
+    keywords.router,
+    uploads.router,
+    renditions.router,
+    downloads.router,
+    download_history.router,
+    manifests.router,
+    exports.router,
+    oai.router,
+    saved_search_links.router,
+    saved_searches.router,
+    accounts.router,
+    newsletter.router,
+    newsletter_links.router,
+    newsletter_topics.router,
+    subscribers.router,
+    editions.router,
+    edition_sending.router,
+    edition_previews.router,
+    edition_preview_pages.router,
+    newsletter_archive.router,
+    mail_rates.router,
+    inbound_mail.router,
+    api_keys.router,
+    oauth.router,
+    usage.router,
+    audit_events.router,
+    changes.router,
+    webhooks.router,
+    webhook_deliveries.router,
+    well_known.router,
+    health.router,
+    pages.router,
+)
 
 
 def create_app(settings: Settings) -> FastAPI:

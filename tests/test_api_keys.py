@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 from app import crypto
 from app.crypto import Keyring, api_keys
 from app.db import Database
+from app.main import ROUTERS
 from app.models import Account, ApiKey, ApiKeySecret, IdempotencyKey
-from app.routers import ROUTERS
 from app.services import policy
 from tests.factories import Published, publish_video
 from tests.helpers import (

@@ -11,8 +11,9 @@ from starlette.routing import Route
 
 from app.crypto import Keyring, PasswordHasher
 from app.db import Database
+from app.main import ROUTERS
 from app.models import Account
-from app.routers import ROUTERS, dev_mail
+from app.routers import dev_mail
 from tests.conftest import clock_at_noon, copied_database, running_app, settings_for
 from tests.factories import add_export, publish_video
 from tests.helpers import Api, Mailbox, bearer, sign_up

@@ -13,7 +13,8 @@ from fastapi.routing import APIRoute
 
 from app import db, deps, main
 from app.http.strict_json import StrictJsonRoute
-from app.routers import ROUTERS, dev_mail
+from app.main import ROUTERS
+from app.routers import dev_mail
 
 PROJECT = Path(main.__file__).parent.parent
 SOURCES = sorted((PROJECT / "app").rglob("*.py"))
