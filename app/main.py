@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from app import errors
+from app.deps import utc_now
 from app.http import path_rules
 from app.http.counters import open_counters
 from app.http.head import HeadMiddleware
@@ -159,6 +160,7 @@ def create_app(settings: Settings) -> FastAPI:
 def _prepare_state(app: FastAPI, settings: Settings, options: StackOptions) -> None:
     """What needs no connection; app/lifespan.py opens the rest."""
     app.state.settings = settings
+    app.state.clock = utc_now
     app.state.counters = options.counters
     app.state.pages = options.pages
     app.state.keys = options.keys

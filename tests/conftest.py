@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import db, deps
+from app import db
 from app.adapters import embedded_postgres
 from app.adapters.storage import open_storage
 from app.crypto import AccessTokens, Keyring, PasswordHasher, passwords
@@ -192,11 +192,10 @@ async def running_app(
     app.state.hasher = hasher
     app.state.access_tokens = AccessTokens(issuer=settings.base_url, audience=settings.base_url)
     app.state.keys.open(database, app.state.access_tokens)
-    app.state.keys.clock = lambda: clock.now
+    app.state.clock = app.state.keys.clock = clock.read
     app.state.storage = open_storage(None, default_folder=settings.data_dir / "objects")
     app.state.expected_revision = head_revision()
     app.dependency_overrides.clear()
-    app.dependency_overrides[deps.utc_now] = clock.read
     async with database.transaction() as session:
         keys = await signing_keys.load(session, keyring=keyring, now=clock.now)
     app.state.access_tokens.use_keys(keys)

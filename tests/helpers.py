@@ -29,7 +29,7 @@ Row = TypeVar("Row", bound=Base)
 class Clock:
     now: datetime
 
-    async def read(self) -> datetime:
+    def read(self) -> datetime:
         return self.now
 
 

@@ -5,15 +5,20 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 
 
-async def utc_now() -> datetime:
-    """The time of this request. Tests move the clock by overriding this function."""
+def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-Now = Annotated[datetime, Depends(utc_now)]
+async def get_now(request: Request) -> datetime:
+    """The time of this request, by the application's clock."""
+    now: datetime = request.app.state.clock()
+    return now
+
+
+Now = Annotated[datetime, Depends(get_now)]
 
 
 async def get_clock(now: Now) -> Callable[[], datetime]:
