@@ -13,6 +13,11 @@ pytestmark = pytest.mark.slow
 
 EMAIL = "session.life@example.org"
 REFRESH, HOME = "/v1/auth/refresh", "/v1/assets?*"
+# The ten seconds that the app waits for an answer are one.
+SOON = """
+    const { timeout } = AbortSignal;
+    AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms === 10_000 ? 1000 : ms);
+"""
 # Through the app's own modules, as its screens do: what each call gave, or the code of its refusal.
 CALLS = """async (count) => {
     const { call } = await import("/ui/api.js");
@@ -116,6 +121,39 @@ async def test_server_that_is_busy_logs_nobody_out(page: Page) -> None:
     await page.get_by_role("banner").get_by_role("link", name="Register").wait_for()
     await page.evaluate("window.dispatchEvent(new Event('online'))")
     await is_logged_in(page)
+
+
+async def test_server_that_hangs_keeps_no_tab_waiting(page: Page) -> None:
+    await log_in(page, EMAIL)
+    other = await page.context.new_page()
+    for tab in (page, other):
+        await tab.add_init_script(SOON)
+        await tab.route(f"**{REFRESH}", lambda _: None)  # no answer comes
+        await tab.goto("/")
+    for tab in (page, other):
+        await is_visitor(tab)
+        await tab.unroute(f"**{REFRESH}")
+    await other.reload()
+    await is_logged_in(other)
+    await page.reload()
+    await is_logged_in(page)
+
+
+async def test_log_out_that_hangs_says_so_and_works_later(page: Page) -> None:
+    await page.add_init_script(SOON)
+    await log_in(page, EMAIL)
+    await page.route("**/v1/auth/logout", lambda _: None)
+    await page.get_by_label(f"Your account: {EMAIL}").click()
+    async with page.expect_event("dialog") as waiting:
+        leaving = asyncio.ensure_future(page.get_by_role("button", name="Log out").click())
+    dialog = await waiting.value
+    assert dialog.message.startswith("No answer came")
+    await dialog.accept()
+    await leaving
+    await page.unroute("**/v1/auth/logout")
+    await page.get_by_label(f"Your account: {EMAIL}").click()
+    await page.get_by_role("button", name="Log out").click()
+    await is_visitor(page)
 
 
 async def test_log_out_that_did_not_arrive_says_so(page: Page) -> None:

@@ -1,13 +1,15 @@
 // Who is logged in. The access token lives in memory and for minutes; what renews it is an HttpOnly
 // cookie, or on another site than the API's, where no cookie goes, a token in this browser's storage.
-import { TRANSPORT } from "./config.js";
-import { call, Problem, signWith } from "./api.js";
+import { API_URL, TRANSPORT } from "./config.js";
+import { call, Problem, signWith, Unreachable } from "./api.js";
 import { kept } from "./kept.js";
 
 const HINT = "logged-in";
 const REFRESH_TOKEN = "refresh-token";
 // Seconds: a call that starts now shall not arrive too late.
 const MARGIN = 20;
+// Milliseconds that one waits for the server, or for another tab that does.
+const LONGEST_WAIT = 10_000;
 
 let access = { token: null, validUntil: 0 };
 let account = null;
@@ -28,7 +30,7 @@ export async function resume() {
 
 export async function logIn({ email, password }) {
   const body = { email, password, transport: TRANSPORT };
-  open(await call("/v1/auth/login", { body, signed: false, cookies: true }));
+  open(await ask("/v1/auth/login", body));
 }
 
 /** Begin with the answer of a log-in, or of the code that made the account. */
@@ -37,7 +39,7 @@ export function open(answer) {
 }
 
 export async function logOut() {
-  await inTurn(() => call("/v1/auth/logout", { body: refreshToken(), signed: false, cookies: true }));
+  await inTurn(() => ask("/v1/auth/logout", refreshToken()));
   close();
 }
 
@@ -88,12 +90,22 @@ async function renewed(old) {
 function renew(old) {
   return inTurn(async () => {
     if (access.token !== old) return access.token;
-    accept(await call("/v1/auth/refresh", { body: refreshToken(), signed: false, cookies: true }));
+    accept(await ask("/v1/auth/refresh", refreshToken()));
     return access.token;
   });
 }
 
-const inTurn = (work) => navigator.locks.request("session", work);
+const inLimit = () => AbortSignal.timeout(LONGEST_WAIT);
+
+const ask = (path, body) => call(path, { body, signed: false, cookies: true, signal: inLimit() });
+
+async function inTurn(work) {
+  try {
+    return await navigator.locks.request("session", { signal: inLimit() }, work);
+  } catch (error) {
+    throw error.name === "TimeoutError" ? new Unreachable(API_URL, { cause: error }) : error;
+  }
+}
 
 /** As a body has it; the cookie goes by itself. */
 const refreshToken = () => (TRANSPORT === "bearer" ? { refresh_token: kept.get(REFRESH_TOKEN) } : {});
