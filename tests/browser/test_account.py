@@ -10,6 +10,7 @@ from playwright.async_api import Browser, Page, expect
 from app.adapters import embedded_postgres
 from tests.browser.conftest import Site
 from tests.browser.newcomers import CREATED, new_address, register
+from tests.browser.storage import BLOCKED
 from tests.helpers import PASSWORD
 
 pytestmark = pytest.mark.slow
@@ -59,6 +60,13 @@ async def test_registration_by_code_leads_to_the_newsletter_and_back(
     assert session["account"]["country"] == "BE"
     token = session["access_token"]
     assert site.call("GET", "/v1/newsletter/subscription", token)["status"] == "subscribed"
+
+
+async def test_registration_needs_no_storage(page: Page, site: Site, address: str) -> None:
+    await page.add_init_script(BLOCKED)
+    await register(page, address)
+    await page.get_by_label("Verification code").fill(site.code(address))
+    await expect(page.get_by_role("heading", name=CREATED)).to_be_visible()
 
 
 async def test_rules_of_the_password_are_ticked_and_told_while_one_types(

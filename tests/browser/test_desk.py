@@ -11,6 +11,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Site, log_in
 from tests.browser.desk import DESK, EDITOR, make, open_desk, patch, save, send_file, token
+from tests.browser.storage import FULL
 from tests.media_files import write_video
 
 __all__ = ["token"]
@@ -124,6 +125,27 @@ async def test_what_was_changed_meanwhile_is_seen_before_it_is_published(
     await expect(page.get_by_label("Headline").first).to_have_value("Theirs")
     await publish.click()
     await expect(page.get_by_role("link", name="Open its page")).to_be_visible()
+
+
+async def test_where_nothing_can_be_kept_its_editor_hears_so_once(
+    site: Site, token: str, page: Page
+) -> None:
+    asset = make(site, token, "No room")
+    await log_in(page, EDITOR)
+    await page.add_init_script(FULL)
+    await open_desk(page, asset)
+    note = page.get_by_role("main").get_by_text(re.compile("This device can.t keep"))
+    await page.get_by_label("Summary").first.fill("Not kept")
+    await expect(note).to_be_visible()
+    await page.get_by_role("button", name="Close this note").click()
+    page.on("dialog", lambda dialog: dialog.accept())
+    await page.get_by_role("main").get_by_role("link", name=DESK).click()
+    await page.get_by_role("link", name="No room").click()
+    await expect(page.get_by_label("Summary").first).to_have_value("Not kept")
+    await page.get_by_label("City").fill("Ghent")
+    await save(page)
+    await expect(note).to_be_hidden()
+    assert site.call("GET", f"/v1/assets/{asset['id']}", token)["summary"] == "Not kept"
 
 
 async def test_unsaved_words_survive_a_closed_browser(site: Site, token: str, page: Page) -> None:

@@ -8,6 +8,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.conftest import Site, log_in
+from tests.browser.storage import FULL
 from tests.helpers import PASSWORD
 
 pytestmark = pytest.mark.slow
@@ -171,6 +172,17 @@ async def test_edition_is_sent_paused_and_resumed_in_sight(
     await page.get_by_label("State").select_option("failed")
     await page.get_by_role("button", name="Show", exact=True).click()
     await expect(page.get_by_text("No recipient matches.")).to_be_visible()
+
+
+async def test_draft_is_saved_from_a_device_that_keeps_nothing(editing: Page, desk: Desk) -> None:
+    edition = desk.write("No room")
+    await editing.add_init_script(FULL)
+    await open_edition(editing, edition)
+    await append(text_area(editing), " All are well.")
+    note = editing.get_by_role("main").get_by_text(re.compile("This device can.t keep"))
+    await expect(note).to_be_visible()
+    await expect(saved(editing)).to_be_visible()
+    assert desk.text(edition)["body"] == TEXT["body"] + " All are well."
 
 
 async def test_another_editors_change_costs_nobody_a_word(editing: Page, desk: Desk) -> None:

@@ -1,6 +1,7 @@
 // What waits for the code of a mail, kept in the browser: phones throw a page away while its reader
 // is in another app. And the right to set a new password, for the quarter of an hour that it lives.
 import { exchange } from "./api.js";
+import { kept, keptInTab } from "./kept.js";
 
 const FLOW = "flow:";
 const GRANT = "reset-grant";
@@ -35,10 +36,10 @@ export const requestAnotherCode = (flow, options) =>
   requestCode("/v1/verification-codes", { flow_id: flow.id }, flow, { signed: false, ...options });
 
 export function keepFlow(flow) {
-  localStorage.setItem(FLOW + flow.purpose, JSON.stringify(flow));
+  kept.set(FLOW + flow.purpose, JSON.stringify(flow));
 }
 
-export const dropFlow = (purpose) => localStorage.removeItem(FLOW + purpose);
+export const dropFlow = (purpose) => kept.drop(FLOW + purpose);
 
 /** What waits for its code: of these purposes, the one that was begun last. */
 export function keptFlow(...purposes) {
@@ -47,7 +48,7 @@ export function keptFlow(...purposes) {
 }
 
 function read(purpose) {
-  const flow = JSON.parse(localStorage.getItem(FLOW + purpose));
+  const flow = JSON.parse(kept.get(FLOW + purpose));
   if (!flow || Date.now() < flow.startedAt + KEPT_FOR) return flow;
   dropFlow(purpose);
   return null;
@@ -61,8 +62,8 @@ export function onFlowChange(listener, signal) {
 
 /** The right to set a new password: `{ reset_token, expires_at, email?, isUndo? }`; of this tab alone. */
 export function keepGrant(grant) {
-  sessionStorage.setItem(GRANT, JSON.stringify(grant));
+  keptInTab.set(GRANT, JSON.stringify(grant));
 }
 
-export const dropGrant = () => sessionStorage.removeItem(GRANT);
-export const keptGrant = () => JSON.parse(sessionStorage.getItem(GRANT));
+export const dropGrant = () => keptInTab.drop(GRANT);
+export const keptGrant = () => JSON.parse(keptInTab.get(GRANT));

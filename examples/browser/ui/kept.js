@@ -1,17 +1,33 @@
-// What stays in this browser; where it may keep nothing, until the page is left.
+// What stays in this browser; where it may keep nothing, or has no more room, until the page is left.
 
-const memory = new Map();
+/** `area` is a property of the window, which some browsers forbid to read. */
+function keptIn(area) {
+  const memory = new Map();
 
-function storage() {
-  try {
-    return window.localStorage;
-  } catch {
-    return null;
+  function within(work) {
+    try {
+      return work(window[area]);
+    } catch {
+      return undefined;
+    }
   }
+
+  return {
+    get: (name) => memory.get(name) ?? within((storage) => storage.getItem(name)) ?? null,
+    /** Says whether it outlives the page. */
+    set(name, value) {
+      const isStored = within((storage) => (storage.setItem(name, value), true)) ?? false;
+      if (isStored) memory.delete(name);
+      else memory.set(name, value);
+      return isStored;
+    },
+    drop(name) {
+      memory.delete(name);
+      within((storage) => storage.removeItem(name));
+    },
+    names: () => [...new Set([...memory.keys(), ...(within(Object.keys) ?? [])])],
+  };
 }
 
-export const kept = {
-  get: (name) => (storage() ? storage().getItem(name) : (memory.get(name) ?? null)),
-  set: (name, value) => (storage() ? storage().setItem(name, value) : memory.set(name, value)),
-  drop: (name) => (storage() ? storage().removeItem(name) : memory.delete(name)),
-};
+export const kept = keptIn("localStorage");
+export const keptInTab = keptIn("sessionStorage");

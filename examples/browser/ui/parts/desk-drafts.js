@@ -1,5 +1,7 @@
 // What is not saved yet, kept in this browser for its own account, so that a crash loses nothing.
+import { kept } from "../kept.js";
 import { currentAccount } from "../session.js";
+import { forget, keep, keptAs } from "./kept-drafts.js";
 
 const PREFIX = "desk-draft";
 const LIFETIME = 30 * 86_400_000;
@@ -9,16 +11,13 @@ const keyOf = (assetId) => `${PREFIX}:${currentAccount()?.id}:${assetId}`;
 let waiting = null;
 
 /** Write it once typing pauses, and before the page goes. */
-export function keepDraft({ asset, base, mine }) {
+export function keepDraft({ asset, base, mine, update }) {
   clearTimeout(waiting?.timer);
   const key = keyOf(asset.id);
   const write = () => {
     waiting = null;
-    try {
-      localStorage.setItem(key, JSON.stringify({ base, mine, at: Date.now() }));
-    } catch (error) {
-      console.warn("The draft is not kept in this browser", error);
-    }
+    keep(key, { base, mine, at: Date.now() });
+    update();
   };
   waiting = { write, timer: setTimeout(write, PAUSE) };
 }
@@ -26,28 +25,20 @@ export function keepDraft({ asset, base, mine }) {
 export function dropDraft(assetId) {
   clearTimeout(waiting?.timer);
   waiting = null;
-  localStorage.removeItem(keyOf(assetId));
+  forget(keyOf(assetId));
 }
 
 export function keptDraft(assetId) {
   forgetOldOnes();
-  return readDraft(keyOf(assetId));
+  return keptAs(keyOf(assetId));
 }
 
 /** Assets with something unsaved in this browser. */
-export const hasDraft = (assetId) => localStorage.getItem(keyOf(assetId)) !== null;
-
-function readDraft(key) {
-  try {
-    return JSON.parse(localStorage.getItem(key));
-  } catch {
-    return null;
-  }
-}
+export const hasDraft = (assetId) => kept.get(keyOf(assetId)) !== null;
 
 function forgetOldOnes() {
-  for (const key of Object.keys(localStorage)) {
-    if (key.startsWith(PREFIX) && !(readDraft(key)?.at > Date.now() - LIFETIME)) localStorage.removeItem(key);
+  for (const key of kept.names().filter((each) => each.startsWith(PREFIX))) {
+    if (keptAs(key).at < Date.now() - LIFETIME) forget(key);
   }
 }
 

@@ -10,6 +10,7 @@ export function createEditing({ asset, tag, update, signal, onSaved }) {
   const editing = {
     asset,
     tag,
+    update,
     note: "",
     conflicts: [],
     theirs: null,

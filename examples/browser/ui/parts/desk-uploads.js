@@ -4,6 +4,7 @@ import "../vendor/tus-js-client/tus.min.js";
 import { call, Problem, respond, Unreachable } from "../api.js";
 import { apiUrl } from "../config.js";
 import { accessToken, currentAccount, onSessionChange } from "../session.js";
+import { keptUploads } from "./kept-uploads.js";
 
 const { tus } = globalThis;
 // Each piece is a request, which brings a fresh token and is small enough for proxies.
@@ -98,6 +99,7 @@ async function prepare(item) {
     endpoint: apiUrl("/v1/uploads"),
     chunkSize: PIECE,
     retryDelays: null, // we say that we wait, and for what
+    urlStorage: keptUploads,
     removeFingerprintOnSuccess: true,
     metadata: {
       filename: file.name,
@@ -178,7 +180,7 @@ function problemOf(error) {
  * same file, chosen again, goes on where it was.
  */
 export async function interrupted(assetId, signal) {
-  const known = await tus.defaultOptions.urlStorage.findAllUploads();
+  const known = await keptUploads.findAllUploads();
   const running = new Set(queue.map(({ upload }) => upload?.url));
   const ours = known.filter(
     ({ metadata, uploadUrl }) => metadata.asset_id === assetId && !running.has(uploadUrl),
@@ -189,7 +191,7 @@ export async function interrupted(assetId, signal) {
 async function describe({ uploadUrl, urlStorageKey, metadata, size }, signal) {
   const path = new URL(uploadUrl, apiUrl("/")).pathname;
   const headers = { "Tus-Resumable": "1.0.0" };
-  const drop = () => tus.defaultOptions.urlStorage.removeUpload(urlStorageKey);
+  const drop = () => keptUploads.removeUpload(urlStorageKey);
   const forget = async () => {
     await drop();
     await call(path, { method: "DELETE", headers }).catch(() => {});

@@ -2,6 +2,7 @@
 import { html, nothing } from "../html.js";
 import { languageName, moment } from "../format.js";
 import { locale, texts } from "../texts.js";
+import { unkeptNote } from "./kept-drafts.js";
 
 const t = await texts("editions");
 
@@ -29,10 +30,13 @@ function stateOf(draft, clock) {
 }
 
 export const notices = (draft) => html`
+  ${unkeptNote(draft.update)}
   ${draft.wasRestored ? html`
-    <div class="notice warn closable"><p>${t.restored}</p>${closeButton(draft)}</div>` : nothing}
+    <div class="notice warn"><p>${t.restored}</p>${closeButton(draft)}</div>
+  ` : nothing}
   ${draft.error && !draft.isOffline ? html`
-    <div class="refusal" role="alert"><p>${t.notSavedBecause}</p><p>${draft.error}</p></div>` : nothing}
+    <div class="refusal" role="alert"><p>${t.notSavedBecause}</p><p>${draft.error}</p></div>
+  ` : nothing}
   ${draft.conflicts.length || draft.taken.length ? changesNotice(draft) : nothing}
 `;
 
@@ -53,7 +57,7 @@ const conflict = (draft, { place, theirs, choice }) => html`
     <blockquote tabindex="0">${shown(theirs)}</blockquote>
     <div class="segments">
       ${["mine", "theirs"].map((each) => html`
-        <button type="button" aria-pressed=${choice === each} @click=${() => draft.choose(draft.conflicts.find((one) => one.place === place), each)}>
+        <button type="button" aria-pressed=${choice === each} @click=${() => choose(draft, place, each)}>
           ${t[each]}
         </button>
       `)}
@@ -61,9 +65,19 @@ const conflict = (draft, { place, theirs, choice }) => html`
   </div>
 `;
 
-const closeButton = (draft) => html`<button type="button" class="plain link" @click=${draft.dismiss}>${t.understood}</button>`;
+function choose(draft, place, choice) {
+  const conflict = draft.conflicts.find((each) => each.place === place);
+  draft.choose(conflict, choice);
+}
 
-const shown = (value) => (value === "" ? t.empty : typeof value === "boolean" ? t.yesNo(value) : [value].flat().join(", "));
+const closeButton = (draft) => html`
+  <button type="button" class="plain link" @click=${draft.dismiss}>${t.understood}</button>
+`;
+
+function shown(value) {
+  if (typeof value === "boolean") return t.yesNo(value);
+  return [value].flat().join(", ") || t.empty;
+}
 
 /** What was written here and can't be saved any more, since the edition has started without it. */
 export const leftOver = (draft, places) => html`
@@ -74,6 +88,11 @@ export const leftOver = (draft, places) => html`
       <h3>${placeName(each)}</h3>
       <blockquote tabindex="0">${shown(draft.mine[each])}</blockquote>
     `)}
-    <button type="button" class="plain link" @click=${() => { draft.forget(); draft.dismiss(); }}>${t.discard}</button>
+    <button type="button" class="plain link" @click=${() => discard(draft)}>${t.discard}</button>
   </section>
 `;
+
+function discard(draft) {
+  draft.forget();
+  draft.dismiss();
+}

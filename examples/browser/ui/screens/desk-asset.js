@@ -19,6 +19,7 @@ import {
 } from "../parts/desk-form.js";
 import { head, lifeCard, saveBar } from "../parts/desk-head.js";
 import { createHistory } from "../parts/desk-history.js";
+import { unkeptNote } from "../parts/kept-drafts.js";
 import { localTime } from "../parts/desk-inputs.js";
 import { player, playerTime, previewDialog } from "../parts/desk-player.js";
 import { shotlistSection } from "../parts/desk-shotlist.js";
@@ -106,7 +107,7 @@ const view = ({
       ${player(desk, onExpired)} ${lifeCard(desk, { problem, actions })} ${contents(desk)}
     </aside>
     <div class="desk-main">
-      ${restored(editing)} ${conflictPanel(editing)}
+      ${unkeptNote(update)} ${restored(editing)} ${conflictPanel(editing)}
       ${
         desk.isReadOnly
           ? filesSection(desk)

@@ -84,6 +84,10 @@ export default {
   leaveUnsaved: "Some changes are not saved. Leave all the same? They stay in this browser.",
   restored: (when) => `These unsaved changes of ${when} were kept in this browser.`,
   discardRestored: "Discard them",
+  notKept:
+    "This device can’t keep what is not saved yet: its storage is full or blocked. " +
+    "You can go on as usual; just save before you close this page.",
+  closeNote: "Close this note",
   conflictTitle: "Somebody else has changed the same",
   conflictWhat: (when, number) =>
     `Another editor saved this asset${when ? ` on ${when}` : ""}. ` +

@@ -85,6 +85,10 @@ export default {
     "Des modifications ne sont pas enregistrées. Partir quand même ? Elles restent dans ce navigateur.",
   restored: (when) => `Ces modifications non enregistrées du ${when} étaient conservées dans ce navigateur.`,
   discardRestored: "Les abandonner",
+  notKept:
+    "Cet appareil ne peut pas conserver ce qui n’est pas encore enregistré : son stockage est plein ou " +
+    "bloqué. Vous pouvez continuer comme d’habitude ; enregistrez simplement avant de fermer cette page.",
+  closeNote: "Fermer cette note",
   conflictTitle: "Quelqu’un d’autre a modifié la même chose",
   conflictWhat: (when, number) =>
     `Une autre personne a enregistré ce contenu${when ? ` le ${when}` : ""}. ` +

@@ -1,0 +1,20 @@
+// The addresses of uploads that are not done, as tus-js-client wants them kept (its `UrlStorage`).
+import { kept } from "../kept.js";
+
+const PREFIX = "tus";
+
+function found(prefix) {
+  const names = kept.names().filter((each) => each.startsWith(prefix));
+  return names.map((urlStorageKey) => ({ ...JSON.parse(kept.get(urlStorageKey)), urlStorageKey }));
+}
+
+export const keptUploads = {
+  findAllUploads: async () => found(`${PREFIX}::`),
+  findUploadsByFingerprint: async (fingerprint) => found(`${PREFIX}::${fingerprint}::`),
+  removeUpload: async (name) => kept.drop(name),
+  async addUpload(fingerprint, upload) {
+    const name = `${PREFIX}::${fingerprint}::${crypto.randomUUID()}`;
+    kept.set(name, JSON.stringify(upload));
+    return name;
+  },
+};
