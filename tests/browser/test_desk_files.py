@@ -85,6 +85,10 @@ def renditions(site: Site, token: str, page: Page) -> list[dict[str, Any]]:
     return items
 
 
+def move(path: Path) -> Path:
+    return path.rename(path.with_name("moved.mp4"))
+
+
 def hash_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -123,6 +127,29 @@ async def test_file_that_is_cut_paused_and_reloaded_arrives_whole(
     assert offsets[-1] > PADDING // 10
     [file] = renditions(site, token, page)
     assert (file["name"], file["purpose"], file["sha256"]) == ("master", "master", hash_of(video))
+
+
+async def test_file_that_is_lost_on_the_way_can_be_chosen_again(
+    site: Site, token: str, page_on_line: Page, line: Line, video: Path
+) -> None:
+    page = page_on_line
+    await log_in(page, EDITOR)
+    await open_desk(page, make(site, token, "Lost", type="video"))
+    line.speed = SLOW
+    await page.get_by_label("Drop files here").set_input_files(video)
+    await page.get_by_role("button", name="Upload", exact=True).click()
+    await percent_passes(page, 10)
+    moved = move(video)
+    line.cut()
+    await expect(page.get_by_role("alert")).to_contain_text("moved, deleted or changed")
+    line.mend()
+    line.speed = None
+    async with page.expect_file_chooser() as choosing:
+        await page.get_by_role("button", name="Choose the file again harbour_approach.mp4").click()
+    await (await choosing.value).set_files(moved)
+    await expect(page.locator(".master-file[data-state=ready]")).to_be_visible(timeout=3 * PATIENCE)
+    [file] = renditions(site, token, page)
+    assert file["sha256"] == hash_of(moved)
 
 
 async def test_upload_that_is_given_up_while_it_is_read_sends_nothing(

@@ -30,6 +30,13 @@ export const dropZone = (label, onFiles, { files: state, update }) => html`
   </div>
 `;
 
+/** Ask for one file, as the zone's button does for several. */
+export function pickFile(onFile) {
+  const input = Object.assign(document.createElement("input"), { type: "file", accept: ACCEPTED });
+  input.addEventListener("change", () => onFile(input.files[0]));
+  input.click();
+}
+
 /** A file that misses the zone would be opened in place of the page. */
 export function keepOthersOut(signal) {
   for (const name of ["dragover", "drop"]) {

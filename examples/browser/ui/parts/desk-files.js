@@ -6,9 +6,9 @@ import { explain } from "../forms.js";
 import { texts } from "../texts.js";
 import { icon } from "./icons.js";
 import { choose, chosenFiles } from "./desk-chosen-files.js";
-import { dropZone } from "./desk-drop-zone.js";
+import { dropZone, pickFile } from "./desk-drop-zone.js";
 import { renditionRow } from "./desk-rendition-row.js";
-import { cancel, goOn, pace, pause, uploadsOf } from "./desk-uploads.js";
+import { cancel, chooseAgain, goOn, isLost, pace, pause, uploadsOf } from "./desk-uploads.js";
 
 const t = await texts("desk");
 
@@ -49,7 +49,6 @@ function uploadRow(item) {
   const { file, rendition, state, sent, error } = item;
   const said = t.uploadState[state](progressOf(item));
   const isRefused = error && !(error instanceof Unreachable);
-  const isGoing = ["waiting", "hashing", "sending", "cut"].includes(state);
   return html`
     <li class="master-file" data-state=${state}>
       <div class="file-what">
@@ -61,21 +60,7 @@ function uploadRow(item) {
         ${isRefused ? html`<p class="refused" role="alert">${explain(error)}</p>` : nothing}
       </div>
       <div class="file-actions">
-        ${
-          isGoing
-            ? html`<button
-                class="button secondary small"
-                aria-label="${t.pause} ${file.name}"
-                @click=${() => pause(item)}>
-                ${icon.pause} ${t.pause}
-              </button>`
-            : html`<button
-                class="button secondary small"
-                aria-label="${t.goOn} ${file.name}"
-                @click=${() => goOn(item)}>
-                ${icon.play} ${t.goOn}
-              </button>`
-        }
+        ${nextStep(item)}
         <button
           class="plain link"
           aria-label="${t.cancelUpload} ${file.name}"
@@ -86,6 +71,18 @@ function uploadRow(item) {
     </li>
   `;
 }
+
+function nextStep(item) {
+  if (["waiting", "hashing", "sending", "cut"].includes(item.state)) {
+    return step(item, icon.pause, t.pause, () => pause(item));
+  }
+  if (!isLost(item)) return step(item, icon.play, t.goOn, () => goOn(item));
+  return step(item, icon.upload, t.chooseFile, () => pickFile((file) => chooseAgain(item, file)));
+}
+
+const step = ({ file }, sign, words, act) => html`
+  <button class="button secondary small" aria-label="${words} ${file.name}" @click=${act}>${sign} ${words}</button>
+`;
 
 function interruptedRow(desk, each) {
   const percent = Math.floor((100 * each.sent) / each.size);

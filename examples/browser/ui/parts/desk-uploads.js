@@ -13,6 +13,7 @@ const PIECE = 64 * 1024 * 1024;
 const PAUSES = [500, 2000, 5000, 10_000];
 // Up to here the whole file is hashed first; a browser must hold it in memory for that.
 const CHEAP_TO_HASH = 64 * 1024 * 1024;
+const FILE_LOST = "desk_file_lost";
 const ENDED = new Set([404, 410]);
 const PASSING = new Set(["upload_offset_conflict", "upload_locked", "rate_limited", "too_many_uploads"]);
 
@@ -55,6 +56,17 @@ export function pause(item) {
 export function goOn(item) {
   Object.assign(item, { state: "waiting", error: null });
   next();
+}
+
+export const isLost = ({ error }) => error?.code === FILE_LOST;
+
+/** After its file was lost: the same, found again, goes on where it was; another begins anew. */
+export async function chooseAgain(item, file) {
+  const { name, size, lastModified } = item.file;
+  const isSame = file.name === name && file.size === size && file.lastModified === lastModified;
+  if (!isSame && item.upload?.url) await item.upload.abort(true).catch(() => {});
+  Object.assign(item, { file, upload: null, sent: isSame ? item.sent : 0, tries: 0 });
+  goOn(item);
 }
 
 /** Give it up, here and at the API. */
@@ -143,9 +155,10 @@ function stop(item) {
   item.upload?.abort().catch(() => {});
 }
 
-function fail(item, error) {
+async function fail(item, error) {
+  const problem = await problemOf(error, item.file);
   if (!queue.includes(item) || item.state === "paused") return;
-  Object.assign(item, { error: problemOf(error), ready: null });
+  Object.assign(item, { error: problem, ready: null });
   // A line that is down, or a server that is, comes back; what was refused stays refused.
   const { status, code } = item.error;
   const isPassing = item.error instanceof Unreachable || PASSING.has(code) || status === 408 || status >= 500;
@@ -163,9 +176,12 @@ function again(item) {
   next();
 }
 
-function problemOf(error) {
+async function problemOf(error, file) {
   const answer = error.originalResponse;
-  if (!answer?.getStatus()) return error instanceof Problem ? error : new Unreachable(error.message);
+  if (!answer?.getStatus()) {
+    if (error instanceof Problem) return error;
+    return (await isReadable(file)) ? new Unreachable(error.message) : new Problem(422, { code: FILE_LOST });
+  }
   let body = {};
   try {
     body = JSON.parse(answer.getBody());
@@ -174,6 +190,13 @@ function problemOf(error) {
   }
   return new Problem(answer.getStatus(), body, null);
 }
+
+/** A file that was moved, deleted or written to can't be; a request that sends it looks like a cut line. */
+const isReadable = (file) =>
+  file.slice(0, 1).arrayBuffer().then(
+    () => true,
+    () => false,
+  );
 
 /**
  * Uploads that this browser began and did not finish: `{ filename, size, sent, rendition, forget }`. The

@@ -159,6 +159,7 @@ export default {
   },
   pause: "Pause",
   goOn: "Go on",
+  chooseFile: "Choose the file again",
   cancelUpload: "Cancel",
   cancelUploadSure: (name) => `Give up the upload of ${name}? What has arrived is deleted.`,
   arrived: (name) => `Arrived of ${name}`,

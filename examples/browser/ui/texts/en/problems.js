@@ -57,6 +57,8 @@ export default {
   topic_exists: "There is a topic of that name already.",
   // The desk
   desk_undecided: "Somebody else has changed the same. Please choose which text stays, then save again.",
+  desk_file_lost:
+    "This file can’t be read any more: it was moved, deleted or changed. Please choose it again.",
   desk_no_time: "Please say when.",
   precondition_failed: "Somebody else has changed it meanwhile. Please look again, and repeat it.",
   slug_taken: "Another asset has this address.",

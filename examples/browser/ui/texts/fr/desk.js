@@ -163,6 +163,7 @@ export default {
   },
   pause: "Pause",
   goOn: "Reprendre",
+  chooseFile: "Choisir de nouveau le fichier",
   cancelUpload: "Annuler",
   cancelUploadSure: (name) => `Abandonner l’envoi de ${name} ? Ce qui est arrivé est supprimé.`,
   arrived: (name) => `Arrivé de ${name}`,

@@ -56,6 +56,8 @@ export default {
   topic_exists: "Un thème de ce nom existe déjà.",
   // L’espace de la rédaction
   desk_undecided: "Quelqu’un d’autre a modifié la même chose. Choisissez le texte à garder, puis enregistrez de nouveau.",
+  desk_file_lost:
+    "Ce fichier ne peut plus être lu : il a été déplacé, supprimé ou modifié. Veuillez le choisir de nouveau.",
   desk_no_time: "Veuillez indiquer quand.",
   precondition_failed: "Quelqu’un d’autre l’a modifié entre-temps. Veuillez vérifier, puis recommencer.",
   slug_taken: "Un autre contenu a cette adresse.",
