@@ -114,6 +114,13 @@ async def test_preview_plays_with_captions_and_the_shotlist_leads_through_it(pag
     assert count > 0
 
 
+async def test_title_of_the_window_follows_the_filters(page: Page) -> None:
+    await page.goto("/search?type=story")
+    await expect(page).to_have_title("Stories · Multimedia Account")
+    await page.get_by_role("checkbox", name="Story").uncheck()
+    await expect(page).to_have_title("Catalogue · Multimedia Account")
+
+
 async def test_french_readers_get_french_titles_and_may_choose_the_original(
     french_page: Page,
 ) -> None:

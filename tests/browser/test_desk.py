@@ -44,6 +44,8 @@ async def test_video_is_described_published_corrected_and_withdrawn(
     await open_desk(page, asset)
     await send_file(page, write_video(tmp_path / "harbour.mp4", pictures=50))
     await describe(page)
+    await save(page)
+    await expect(page.locator("#desk-player video")).to_have_js_property("currentTime", 1)
     await page.get_by_role("button", name="Publish …").click()
     await page.get_by_role("dialog").get_by_role("button", name="Publish now").click()
     await expect(page.get_by_text("Everybody sees it")).to_be_visible()

@@ -3,19 +3,18 @@
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, ProxySettings, Request, expect
+from playwright.async_api import Page, Request, Route, expect
 
 from tests.browser.conftest import PATIENCE, Site, log_in
 from tests.browser.desk import EDITOR, make, open_desk, save, token
-from tests.browser.line import Line, line_to_server
+from tests.browser.line import Line, far_page, line
 from tests.media_files import atom, write_video
 
-__all__ = ["token"]
+__all__ = ["far_page", "line", "token"]
 
 pytestmark = pytest.mark.slow
 
@@ -39,21 +38,6 @@ def video(tmp_path: Path) -> Path:
     path = write_video(tmp_path / "harbour_approach.mp4", pictures=50)
     path.write_bytes(path.read_bytes() + atom(b"free", os.urandom(PADDING)))
     return path
-
-
-@pytest.fixture
-async def line() -> AsyncIterator[Line]:
-    async with line_to_server() as line:
-        yield line
-
-
-@pytest.fixture
-async def page_on_line(browser: Browser, site: Site, line: Line) -> AsyncIterator[Page]:
-    """A page whose connection the test can slow down and cut."""
-    proxy: ProxySettings = {"server": f"socks5://127.0.0.1:{line.port}", "bypass": "<-loopback>"}
-    async with await browser.new_context(base_url=site.url, locale="en-GB", proxy=proxy) as context:
-        context.set_default_timeout(PATIENCE)
-        yield await context.new_page()
 
 
 async def percent_passes(page: Page, least: int) -> None:
@@ -94,9 +78,9 @@ def hash_of(path: Path) -> str:
 
 
 async def test_file_that_is_cut_paused_and_reloaded_arrives_whole(
-    site: Site, token: str, page_on_line: Page, line: Line, video: Path
+    site: Site, token: str, far_page: Page, line: Line, video: Path
 ) -> None:
-    page = page_on_line
+    page = far_page
     await log_in(page, EDITOR)
     offsets = offsets_sent(page)
     await page.goto("/desk")
@@ -130,9 +114,9 @@ async def test_file_that_is_cut_paused_and_reloaded_arrives_whole(
 
 
 async def test_file_that_is_lost_on_the_way_can_be_chosen_again(
-    site: Site, token: str, page_on_line: Page, line: Line, video: Path
+    site: Site, token: str, far_page: Page, line: Line, video: Path
 ) -> None:
-    page = page_on_line
+    page = far_page
     await log_in(page, EDITOR)
     await open_desk(page, make(site, token, "Lost", type="video"))
     line.speed = SLOW
@@ -150,6 +134,29 @@ async def test_file_that_is_lost_on_the_way_can_be_chosen_again(
     await expect(page.locator(".master-file[data-state=ready]")).to_be_visible(timeout=3 * PATIENCE)
     [file] = renditions(site, token, page)
     assert file["sha256"] == hash_of(moved)
+
+
+async def test_asset_whose_making_failed_is_made_once_with_its_file_once(
+    site: Site, token: str, page: Page, tmp_path: Path
+) -> None:
+    clip = write_video(tmp_path / "second_try.mp4", pictures=5)
+    tries: list[str | None] = []
+
+    async def lose_the_first_answer(route: Route) -> None:
+        tries.append(route.request.headers.get("idempotency-key"))
+        answer = await route.fetch()
+        await (route.fulfill(response=answer) if len(tries) > 1 else route.fulfill(status=502))
+
+    await log_in(page, EDITOR)
+    await page.goto("/desk/assets/new")
+    await page.route("**/v1/assets", lose_the_first_answer)
+    await page.get_by_label("Drop files here").set_input_files(clip)
+    await expect(page.get_by_role("alert")).to_be_visible()
+    await page.get_by_label("Drop files here").set_input_files(clip)
+    await expect(page.locator(".master-file[data-state=ready]")).to_be_visible(timeout=3 * PATIENCE)
+    assert [each["name"] for each in renditions(site, token, page)] == ["master"]
+    assert tries[0] is not None
+    assert tries == [tries[0]] * 2
 
 
 async def test_upload_that_is_given_up_while_it_is_read_sends_nothing(

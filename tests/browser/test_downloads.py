@@ -1,17 +1,17 @@
 """Downloads of a real browser: into a file that goes on after a cut, or by the browser itself."""
 
-import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, ProxySettings, Request, expect
+from playwright.async_api import Page, Request, expect
 
 from tests.browser.conftest import PATIENCE, Site, log_in
-from tests.browser.lines import Line
+from tests.browser.line import Line, far_page, line
 from tests.helpers import PASSWORD
+
+__all__ = ["far_page", "line"]
 
 pytestmark = pytest.mark.slow
 
@@ -40,24 +40,6 @@ def account(site: Site) -> None:
     site.sign_up(EMAIL)
 
 
-@pytest.fixture
-async def line() -> AsyncIterator[tuple[Line, int]]:
-    """A line, and the port that it begins at."""
-    line = Line()
-    async with await asyncio.start_server(line.join, "127.0.0.1", 0) as server:
-        yield line, server.sockets[0].getsockname()[1]
-        line.cut()
-
-
-@pytest.fixture
-async def far_page(browser: Browser, site: Site, line: tuple[Line, int]) -> AsyncIterator[Page]:
-    """A page at the other end of the line."""
-    proxy: ProxySettings = {"server": f"socks5://127.0.0.1:{line[1]}", "bypass": "<-loopback>"}
-    async with await browser.new_context(base_url=site.url, locale="en-GB", proxy=proxy) as context:
-        context.set_default_timeout(PATIENCE)
-        yield await context.new_page()
-
-
 async def open_card(page: Page, files: str) -> None:
     await page.add_init_script(files)
     await log_in(page, EMAIL)
@@ -67,7 +49,7 @@ async def open_card(page: Page, files: str) -> None:
 async def begin_slowly(page: Page, line: Line) -> None:
     """As far as some bytes have arrived and many have not."""
     await open_card(page, CHOOSES_A_FILE)
-    line.bytes_per_second = SLOW
+    line.speed = SLOW
     await page.get_by_role("button", name=f"Download: {NAME}").click()
     await page.wait_for_function("() => document.querySelector('progress')?.value > 20_000")
 
@@ -79,15 +61,16 @@ def expected_hash(site: Site) -> str:
 
 
 async def test_download_outlives_a_cut_line_and_is_the_file_that_was_promised(
-    far_page: Page, line: tuple[Line, int], site: Site
+    far_page: Page, line: Line, site: Site
 ) -> None:
-    page, (wire, _) = far_page, line
+    page = far_page
     asked: list[Request] = []
     page.on("request", lambda each: asked.append(each) if "/v1/files/" in each.url else None)
-    await begin_slowly(page, wire)
-    wire.cut()
+    await begin_slowly(page, line)
+    line.cut()
     await expect(page.get_by_text("The connection was interrupted.")).to_be_visible()
-    wire.mend()
+    line.speed = None
+    line.mend()
     await expect(page.get_by_text("Downloaded and checked.")).to_be_visible(timeout=PATIENCE)
     first, *later = [await each.all_headers() for each in asked]
     assert "range" not in first
@@ -98,13 +81,13 @@ async def test_download_outlives_a_cut_line_and_is_the_file_that_was_promised(
 
 
 async def test_paused_download_goes_on_after_a_reload(
-    far_page: Page, line: tuple[Line, int], site: Site
+    far_page: Page, line: Line, site: Site
 ) -> None:
-    page, (wire, _) = far_page, line
-    await begin_slowly(page, wire)
+    page = far_page
+    await begin_slowly(page, line)
     await page.get_by_role("button", name=f"Pause: {NAME}").click()
     await expect(page.get_by_text("Paused", exact=True)).to_be_visible()
-    wire.mend()
+    line.speed = None
     await page.reload()
     go_on = page.get_by_role("button", name="Continue (")
     await expect(go_on).not_to_have_text("Continue (0%)")
@@ -112,6 +95,30 @@ async def test_paused_download_goes_on_after_a_reload(
     await expect(page.get_by_text("Downloaded and checked.")).to_be_visible(timeout=PATIENCE)
     saved = await page.evaluate(WHAT_WAS_SAVED, "line-up-card-1080p50.mp4")
     assert saved == expected_hash(site)
+
+
+async def test_next_person_at_the_device_sees_no_download_of_the_one_who_logged_out(
+    far_page: Page, line: Line, site: Site
+) -> None:
+    page = far_page
+    await begin_slowly(page, line)
+    await page.get_by_role("button", name=f"Pause: {NAME}").click()
+    await expect(page.get_by_text("Paused", exact=True)).to_be_visible()
+    line.speed = None
+    await page.get_by_label(f"Your account: {EMAIL}").click()
+    await page.get_by_role("button", name="Log out").click()
+    await expect(page.get_by_role("banner").get_by_role("link", name="Register")).to_be_visible()
+    count = """() => new Promise((resolve) => {
+      indexedDB.open("downloads").onsuccess = ({ target: { result: database } }) => {
+        const store = database.transaction("files").objectStore("files");
+        store.count().onsuccess = ({ target }) => resolve(target.result);
+      };
+    })"""
+    assert await page.evaluate(count) == 0
+    site.sign_up("next-person@example.org")
+    await log_in(page, "next-person@example.org")
+    await page.goto(CARD)
+    await expect(page.get_by_role("button", name=f"Download: {NAME}")).to_be_visible()
 
 
 async def test_pressed_twice_is_downloaded_once(page: Page, site: Site) -> None:
@@ -146,9 +153,9 @@ async def test_full_disk_is_told_and_not_tried_again_and_again(page: Page, site:
     await expect(page.get_by_text("There is not enough room on the disk.")).to_be_visible()
 
 
-async def test_cancelled_download_leaves_nothing(far_page: Page, line: tuple[Line, int]) -> None:
-    page, (wire, _) = far_page, line
-    await begin_slowly(page, wire)
+async def test_cancelled_download_leaves_nothing(far_page: Page, line: Line) -> None:
+    page = far_page
+    await begin_slowly(page, line)
     await page.get_by_role("button", name=f"Cancel: {NAME}").click()
     await expect(page.get_by_role("button", name=f"Download: {NAME}")).to_be_focused()
     names = """async () => {
@@ -156,7 +163,7 @@ async def test_cancelled_download_leaves_nothing(far_page: Page, line: tuple[Lin
       return Array.fromAsync(folder.keys());
     }"""
     assert await page.evaluate(names) == []
-    wire.mend()
+    line.speed = None
     await page.reload()
     await expect(page.get_by_role("button", name=f"Download: {NAME}")).to_be_visible()
 

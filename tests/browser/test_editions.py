@@ -273,6 +273,30 @@ async def test_test_mail_without_an_address_says_what_is_missing(editing: Page, 
     await expect(editing.get_by_role("alert")).to_have_text("Please enter an address.")
 
 
+async def test_test_mail_whose_answer_was_lost_is_sent_once(
+    editing: Page, site: Site, desk: Desk
+) -> None:
+    async def lose_the_answer(route: Route) -> None:
+        await route.fetch()
+        await route.fulfill(status=504)
+
+    await open_edition(editing, desk.write("Lost answer"))
+    await editing.get_by_role("button", name="Test mail").click()
+    await editing.get_by_label("Send it to").fill("once@example.org")
+    send = editing.get_by_role("button", name="Send the test")
+    await editing.route("**/test", lose_the_answer)
+    await send.click()
+    await expect(editing.get_by_role("alert").filter(visible=True)).to_be_visible()
+    await editing.unroute("**/test")
+    await send.click()
+    await expect(editing.get_by_role("dialog")).to_be_hidden()
+    await editing.get_by_role("button", name="Test mail").click()
+    await send.click()
+    await expect(editing.get_by_role("dialog")).to_be_hidden()
+    site.mail("once@example.org", after=1)
+    assert len(site.mails("once@example.org")) == 2
+
+
 async def test_leaving_with_unsaved_text_is_asked_about(editing: Page, desk: Desk) -> None:
     edition = desk.write("Unsaved")
     await open_edition(editing, edition)

@@ -3,6 +3,7 @@
 import { call, Problem } from "./api.js";
 import { forget, keep, kept } from "./kept-downloads.js";
 import { saveFrom } from "./save.js";
+import { currentAccount, onSessionChange } from "./session.js";
 import { transfer } from "./transfer.js";
 
 const LONGEST_WAIT = 30; // s between two tries
@@ -26,11 +27,12 @@ export function onDownloads(listener, signal) {
  * checking, done, handed (to the browser) or failed (`error`).
  */
 export async function downloadOf(asset, { name, filename, size_bytes: size, sha256 }) {
-  const key = `${asset.id}/${name}`;
+  const owner = currentAccount()?.id;
+  const key = `${owner}/${asset.id}/${name}`;
   const current = downloads.get(key);
   if (current?.sha256 === sha256) return current;
   const path = `/v1/assets/${asset.id}/renditions/${name}/downloads`;
-  const download = { key, path, filename, size, sha256, ...BLANK };
+  const download = { key, owner, path, filename, size, sha256, ...BLANK };
   const record = canChooseFile() && (await kept(key));
   if (record?.sha256 === sha256) Object.assign(download, record, { state: "paused" });
   downloads.set(key, download);
@@ -188,7 +190,10 @@ async function check(download) {
 /** The file on the disk is not the one that was asked for. */
 export class Damaged extends Error {}
 
-const remember = ({ key, handle, received, etag, sha256 }) => keep(key, { handle, received, etag, sha256 });
+async function remember(download) {
+  const { key, handle, received, etag, sha256 } = download;
+  if (downloads.get(key) === download) await keep(key, { handle, received, etag, sha256 });
+}
 
 async function handOver(download) {
   try {
@@ -208,6 +213,15 @@ function tell(download, state) {
   Object.assign(download, { state, toldAt: performance.now() });
   listeners.forEach((listener) => listener());
 }
+
+// Who comes after somebody at the same device sees nothing of theirs.
+onSessionChange((account) => {
+  for (const [key, { owner, controller }] of downloads) {
+    if (owner === account?.id) continue;
+    downloads.delete(key);
+    controller?.abort();
+  }
+});
 
 // Leaving the page stops them; who stays on it may read elsewhere.
 addEventListener("beforeunload", (event) => {

@@ -9,6 +9,8 @@ export const keep = (key, record) => within("readwrite", (store) => store.put(re
 
 export const forget = (key) => within("readwrite", (store) => store.delete(key)).catch(() => {});
 
+export const forgetAll = () => within("readwrite", (store) => store.clear()).catch(() => {});
+
 async function within(mode, work) {
   const database = await opened();
   try {

@@ -1,6 +1,6 @@
 // Addresses and their screens. A screen is an async function of
 // `{ params, query, signal, update }` that gives `{ title, view, isUnsaved?, unsavedText? }`:
-// `view` is called whenever `update` is; `signal` aborts when the reader goes elsewhere.
+// both are asked for whenever `update` is called; `signal` aborts when the reader goes elsewhere.
 import { followScrolling, keepScroll, scrollAsKept } from "./scrolling.js";
 
 let pages = [];
@@ -93,7 +93,7 @@ async function open({ signal, update }) {
     if (redirect) return { redirect };
     const { default: screen } = await page.load();
     const query = new URLSearchParams(location.search);
-    return { ...(await screen({ params, query, signal, update })), page };
+    return Object.assign(await screen({ params, query, signal, update }), { page });
   } catch (error) {
     return signal.aborted ? null : { ...failure(error), page };
   }
@@ -144,7 +144,8 @@ function moveWithin(state) {
 
 function followLink(event) {
   const link = event.target.closest?.("a[href]");
-  const isOrdinary = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+  const isHeld = event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
+  const isOrdinary = event.button === 0 && !isHeld;
   if (!link || !isOrdinary || event.defaultPrevented || link.target || link.hasAttribute("download")) return;
   const url = new URL(link.href);
   if (url.origin !== location.origin || !find(url.pathname).page.isOurs) return;

@@ -3,6 +3,7 @@
 import { API_URL, TRANSPORT } from "./config.js";
 import { call, Problem, signWith, Unreachable } from "./api.js";
 import { kept } from "./kept.js";
+import { forgetAll as forgetDownloads } from "./kept-downloads.js";
 
 const HINT = "logged-in";
 const REFRESH_TOKEN = "refresh-token";
@@ -54,6 +55,7 @@ export function close() {
   access = { token: null, validUntil: 0 };
   kept.drop(HINT);
   kept.drop(REFRESH_TOKEN);
+  forgetDownloads();
   updateAccount(null);
 }
 

@@ -5,12 +5,16 @@ import { changedFields, editable, merge, patchOf } from "./desk-model.js";
 import { dropDraft, keepDraft, keptDraft } from "./desk-drafts.js";
 import { renumber } from "./desk-shots.js";
 
+// Milliseconds for which a draft's poster and preview are found where the API said.
+const ADDRESSES_SERVE = 3_600_000;
+
 /** `onSaved(asset)` is called with each version that this page has brought about. */
 export function createEditing({ asset, tag, update, signal, onSaved }) {
   const editing = {
     asset,
     tag,
     update,
+    readAt: Date.now(),
     note: "",
     conflicts: [],
     theirs: null,
@@ -57,7 +61,7 @@ function take(editing, { asset, tag }) {
     ...stillOpen,
     ...conflicts.map((name) => ({ name, mine: structuredClone(merged[name]), isTheirs: null })),
   ];
-  Object.assign(editing, { asset, tag, base: theirs, mine: merged });
+  Object.assign(editing, { asset, tag, readAt: Date.now(), base: theirs, mine: merged });
   editing.conflicts = editing.conflicts.map((each) => ({
     ...each,
     theirs: structuredClone(theirs[each.name]),
@@ -93,7 +97,7 @@ async function send(editing, patch, asked) {
   // What was typed while it was on its way is not saved yet.
   const { merged } = merge(asked, editing.mine, editable(asset));
   Object.assign(editing, {
-    asset,
+    asset: withSameFiles(asset, editing),
     tag,
     base: editable(asset),
     mine: merged,
@@ -104,6 +108,16 @@ async function send(editing, patch, asked) {
   });
   if (editing.isUnsaved()) keepDraft(editing);
   else dropDraft(asset.id);
+}
+
+/** Words change no file, but its address: with another one, what is being played would begin anew. */
+function withSameFiles(asset, editing) {
+  const { poster, preview } = editing.asset;
+  if (Date.now() - editing.readAt < ADDRESSES_SERVE) {
+    return { ...asset, poster: poster ?? asset.poster, preview: preview ?? asset.preview };
+  }
+  editing.readAt = Date.now();
+  return asset;
 }
 
 /** Two editors have written to the same field, and one of the two must be chosen. */

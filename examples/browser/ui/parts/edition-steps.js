@@ -3,6 +3,7 @@ import { call, exchange, Problem } from "../api.js";
 import { createForm, fieldRow, refusal, refuse, submitButton } from "../forms.js";
 import { count, languageName, moment } from "../format.js";
 import { html, nothing, ref } from "../html.js";
+import { createOnce } from "../once.js";
 import { currentAccount } from "../session.js";
 import { locale, texts } from "../texts.js";
 import { audienceName } from "./edition-form.js";
@@ -55,18 +56,13 @@ export function createSteps({ draft, update, settle, take, shownLanguage, topics
     if (!(await settle())) throw new Problem(422, { code: "save_first", title: t.saveFirst });
   };
 
-  let once = crypto.randomUUID();
+  const once = createOnce();
   const test = createDialog("test", update, async ({ to }) => {
     await settled();
     if (!to.trim()) throw new Problem(422, { code: "address_missing", title: t.addressMissing });
     const body = { to: to.split(/[\s,;]+/).filter(Boolean), language: shownLanguage() };
-    try {
-      onTested(await call(`${address()}/test`, { body, once }));
-      once = crypto.randomUUID();
-    } catch (error) {
-      if (error instanceof Problem) once = crypto.randomUUID();
-      throw error;
-    }
+    // Of another version the same test is another mail.
+    onTested(await once([draft.tag, body], (key) => call(`${address()}/test`, { body, once: key })));
   });
   const schedule = createDialog("schedule", update, async ({ send_at: local }) => {
     await settled();

@@ -3,6 +3,7 @@ import { call } from "../api.js";
 import { createForm, field, refusal, submitButton } from "../forms.js";
 import { ago, count, moment } from "../format.js";
 import { html, nothing, ref } from "../html.js";
+import { createOnce } from "../once.js";
 import { go } from "../router.js";
 import { language, texts } from "../texts.js";
 import { icon } from "../parts/icons.js";
@@ -77,10 +78,11 @@ const nothingYet = (state) => html`
 /** A new edition needs a name among editors, and nothing else. */
 function createBeginning(update) {
   let dialog;
-  let once = crypto.randomUUID();
+  const once = createOnce();
   const form = createForm(update, async ({ name }) => {
-    const edition = await call("/v1/newsletter/editions", { body: { name, language }, once });
-    once = crypto.randomUUID();
+    const body = { name, language };
+    const create = (key) => call("/v1/newsletter/editions", { body, once: key });
+    const edition = await once(body, create);
     dialog.close();
     go(`/desk/editions/${edition.id}`);
   });
@@ -89,7 +91,7 @@ function createBeginning(update) {
       <form novalidate @submit=${form.submit}>
         <h2 id="new-heading">${t.newEdition}</h2>
         ${refusal(form)}
-        ${field(form, "name", t.name, { hint: t.nameHint, maxlength: 200, onInput: () => { once = crypto.randomUUID(); } })}
+        ${field(form, "name", t.name, { hint: t.nameHint, maxlength: 200 })}
         <div class="actions">
           ${submitButton(form, t.begin)}
           <button type="button" class="button secondary" @click=${() => dialog.close()}>${t.notNow}</button>

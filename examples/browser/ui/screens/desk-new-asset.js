@@ -2,6 +2,7 @@ import { call } from "../api.js";
 import { createForm, field, fieldRow, refusal, submitButton } from "../forms.js";
 import { languageTitle, size } from "../format.js";
 import { html, nothing } from "../html.js";
+import { createOnce } from "../once.js";
 import { go } from "../router.js";
 import { language, texts } from "../texts.js";
 import { dropZone, keepOthersOut } from "../parts/desk-drop-zone.js";
@@ -17,13 +18,13 @@ const LANGUAGES = languageOptions(languageTitle);
 
 export default async function deskNewAsset({ signal, update }) {
   keepOthersOut(signal);
-  const draft = { title: "", type: "video", isTypeChosen: false, files: [], keys: {} };
+  const draft = { title: "", type: "video", isTypeChosen: false, files: [], once: createOnce() };
   const form = createForm(update, (values) => create(values, draft));
   const drop = { files: { isOver: false }, update };
 
   /** With a title it is made at once; without one its first file names it. */
   function take(files) {
-    draft.files.push(...files);
+    draft.files.push(...files.filter((file) => !draft.files.some((each) => isSame(each, file))));
     if (files.length && !draft.isTypeChosen) draft.type = assetTypeOf(files[0]);
     if (files.length && !draft.title.trim()) draft.title = titleOf(files[0].name);
     update();
@@ -73,6 +74,9 @@ export default async function deskNewAsset({ signal, update }) {
   return { title: t.newAsset, view };
 }
 
+const isSame = (one, other) =>
+  ["name", "size", "lastModified"].every((each) => one[each] === other[each]);
+
 const fileRow = ({ name, size: bytes }) =>
   html`<li><span>${name}</span> <span class="quiet">${size(bytes)}</span></li>`;
 
@@ -101,8 +105,7 @@ const typeChoice = (draft, update) => html`
 async function create({ type, title, language: spoken }, draft) {
   const body = { type, title, language: spoken };
   // The same words sent again make no second asset, were the first answer lost.
-  const once = (draft.keys[JSON.stringify(body)] ??= crypto.randomUUID());
-  const asset = await call("/v1/assets", { body, once });
+  const asset = await draft.once(body, (key) => call("/v1/assets", { body, once: key }));
   const taken = new Set();
   for (const file of draft.files) {
     const rendition = guessRendition(file, type, taken);

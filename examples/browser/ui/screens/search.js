@@ -58,7 +58,12 @@ export default async function search({ query: asked, signal, update }) {
   }
 
   const view = () => screen({ ...state, titleOf, change });
-  return { title: heading(state.query), view };
+  return {
+    get title() {
+      return heading(state.query);
+    },
+    view,
+  };
 }
 
 const screen = ({ query, found, pager, error, isBusy, titleOf, change }) => html`
