@@ -16,6 +16,12 @@ export const day = (date) => DAY.format(new Date(date));
 export const days = (first, last) => DAY.formatRange(new Date(first), new Date(last));
 export const moment = (time) => MOMENT.format(new Date(time));
 
+/** What an input of the type "datetime-local" takes: the time here, without a zone. */
+export function localTime(time) {
+  const here = new Date(time);
+  return new Date(here - here.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
 export function ago(time) {
   const seconds = (new Date(time) - Date.now()) / 1000;
   const [unit, length] = SPANS.find(([, span]) => Math.abs(seconds) >= span) ?? ["second", 1];

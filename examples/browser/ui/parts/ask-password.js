@@ -1,6 +1,6 @@
 // The password again, where the API wants it before something grave and it was not given lately.
 import { call } from "../api.js";
-import { createForm, passwordField, refusal, submitButton } from "../forms.js";
+import { passwordField } from "../forms.js";
 import { html } from "../html.js";
 import { currentAccount } from "../session.js";
 import { texts } from "../texts.js";
@@ -10,16 +10,8 @@ const t = await texts("keys");
 
 /** `view` stands on the page once, outside of other dialogs. */
 export function createPasswordQuestion(update) {
-  let form;
-  const dialog = createDialog(update, (_, heading) => passwordForm(form, heading, () => dialog.close()));
-
-  function ask() {
-    form = createForm(update, async ({ password }) => {
-      await call("/v1/auth/reauthenticate", { body: { password } });
-      dialog.close(true);
-    });
-    return dialog.ask();
-  }
+  const send = ({ password }) => call("/v1/auth/reauthenticate", { body: { password } }).then(() => true);
+  const dialog = createDialog(update, { draw, send });
 
   return {
     view: dialog.view,
@@ -30,21 +22,17 @@ export function createPasswordQuestion(update) {
       } catch (error) {
         if (error.code !== "reauthentication_required") throw error;
       }
-      return (await ask()) ? action() : null;
+      return (await dialog.ask()) ? action() : null;
     },
   };
 }
 
-const passwordForm = (form, heading, cancel) => html`
-  <form novalidate @submit=${form.submit}>
-    <h2 id=${heading}>${t.passwordAgain}</h2>
+const draw = (_, form) => ({
+  title: t.passwordAgain,
+  body: html`
     <p>${t.passwordAgainDetail}</p>
-    ${refusal(form)}
     <input type="text" autocomplete="username" .value=${currentAccount()?.email} hidden readonly>
     ${passwordField(form, "password", t.password, { autocomplete: "current-password" })}
-    <div class="actions">
-      ${submitButton(form, t.goOn)}
-      <button type="button" class="button secondary" @click=${cancel}>${t.cancel}</button>
-    </div>
-  </form>
-`;
+  `,
+  action: t.goOn,
+});

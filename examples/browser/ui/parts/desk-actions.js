@@ -4,62 +4,77 @@ import { refuse } from "../forms.js";
 import { say } from "../layout.js";
 import { go } from "../router.js";
 import { texts } from "../texts.js";
-import { createDialog } from "./desk-dialogs.js";
+import { deleteQuestion, publishQuestion, removeFileQuestion, withdrawQuestion } from "./desk-dialogs.js";
 import { ofThisVersion, remove, step } from "./desk-editing.js";
+import { createDialog } from "./dialog.js";
 
 const t = await texts("desk");
 
 /** `parts` are those of the screen; gives its dialogs, and its actions by name. */
 export function createActions(parts) {
-  const { desk, editing, history, when, update } = parts;
-  const afterwards = (said) => {
-    say(said);
-    history.renew();
-    setTimeout(keepFocus);
-  };
-  const dialogs = {
-    publish: createDialog(update, "publish-dialog", async () => {
-      if (when.isLater) checkTime(when.at);
-      await editing.save();
-      await step(
-        editing,
-        "POST",
-        "/publish",
-        when.isLater ? { publish_at: new Date(when.at).toISOString() } : {},
-      );
-      afterwards(t.status[editing.asset.status]);
-    }),
-    withdraw: createDialog(update, "withdraw-dialog", async ({ reason }) => {
-      await step(editing, "POST", "/withdraw", { reason });
-      afterwards(t.status.withdrawn);
-    }),
-    remove: createDialog(update, "delete-dialog", async () => {
-      await remove(editing);
-      editing.discard();
-      go("/desk");
-    }),
-    removeFile: createDialog(update, "remove-file-dialog", async () => {
-      await ofThisVersion(editing, `/renditions/${desk.toRemove.name}`, { method: "DELETE" });
-      await Promise.all([editing.refresh(), desk.look()]);
-      afterwards(t.fileRemoved);
-    }),
-  };
-  desk.removeFile = (rendition) => {
-    desk.toRemove = rendition;
-    dialogs.removeFile.show();
-  };
+  const { desk, editing } = parts;
+  const dialogs = createDialogs(parts);
+  desk.removeFile = (rendition) => dialogs.removeFile.ask(rendition);
   desk.attempt = (work) => attempt(parts, work);
+  const unschedule = async () => {
+    await step(editing, "PATCH", "", { publish_at: null });
+    afterwards(parts, t.status.draft);
+  };
   const actions = {
-    publish: dialogs.publish.show,
-    withdraw: dialogs.withdraw.show,
-    remove: dialogs.remove.show,
+    publish: () => dialogs.publish.ask(),
+    withdraw: () => dialogs.withdraw.ask(),
+    remove: () => dialogs.remove.ask(),
     preview: () => document.getElementById("preview-dialog").showModal(),
-    unschedule: () =>
-      attempt(parts, () =>
-        step(editing, "PATCH", "", { publish_at: null }).then(() => afterwards(t.status.draft)),
-      ),
+    unschedule: () => attempt(parts, unschedule),
   };
   return { dialogs, actions };
+}
+
+const createDialogs = (parts) => ({
+  publish: createDialog(parts.update, {
+    draw: (_, form) => publishQuestion(form, parts),
+    send: () => publish(parts),
+  }),
+  withdraw: createDialog(parts.update, {
+    draw: (_, form) => withdrawQuestion(form),
+    async send({ reason }) {
+      await step(parts.editing, "POST", "/withdraw", { reason });
+      afterwards(parts, t.status.withdrawn);
+    },
+  }),
+  remove: createDialog(parts.update, {
+    draw: () => deleteQuestion(parts.editing.asset),
+    async send() {
+      await remove(parts.editing);
+      parts.editing.discard();
+      go("/desk");
+    },
+  }),
+  removeFile: createDialog(parts.update, {
+    draw: (rendition) => removeFileQuestion(rendition, parts.editing.asset),
+    send: (_, rendition) => removeFile(parts, rendition),
+  }),
+});
+
+async function publish(parts) {
+  const { editing, when } = parts;
+  if (when.isLater) checkTime(when.at);
+  await editing.save();
+  const body = when.isLater ? { publish_at: new Date(when.at).toISOString() } : {};
+  await step(editing, "POST", "/publish", body);
+  afterwards(parts, t.status[editing.asset.status]);
+}
+
+async function removeFile(parts, { name }) {
+  await ofThisVersion(parts.editing, `/renditions/${name}`, { method: "DELETE" });
+  await Promise.all([parts.editing.refresh(), parts.desk.look()]);
+  afterwards(parts, t.fileRemoved);
+}
+
+function afterwards({ history }, said) {
+  say(said);
+  history.renew();
+  setTimeout(keepFocus);
 }
 
 // The button that was pressed may be gone, and with it the place on the page.

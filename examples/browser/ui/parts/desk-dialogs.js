@@ -1,9 +1,8 @@
-// What the desk asks before it does what everybody sees: publish, withdraw, delete.
-import { createForm, fieldRow, refusal, submitButton } from "../forms.js";
+// What the desk asks before it does what everybody sees: publish, withdraw, delete. As of dialog.js.
+import { fieldRow } from "../forms.js";
 import { html, nothing } from "../html.js";
-import { ago, moment } from "../format.js";
+import { ago, localTime, moment } from "../format.js";
 import { locale, texts } from "../texts.js";
-import { localTime } from "./desk-inputs.js";
 
 const t = await texts("desk");
 const IN_UTC = { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" };
@@ -15,103 +14,66 @@ export function bothZones(time) {
   return timeZone === "UTC" ? inUtc : `${moment(time)} (${timeZone}) · ${inUtc}`;
 }
 
-/** A dialog with a form; `send(values)` does it, and closes the dialog unless it throws. */
-export function createDialog(update, id, send) {
-  const element = () => document.getElementById(id);
-  const form = createForm(update, async (values) => {
-    if ((await send(values)) !== false) element()?.close();
-  });
-  const show = () => {
-    Object.assign(form, { error: null, refused: new Map() });
-    update();
-    element().showModal();
-  };
-  return { id, form, show };
-}
-
-const frame = ({ id, form }, title, body, { action, style = "" }) => html`
-  <dialog id=${id} aria-labelledby="${id}-title" class="desk-dialog">
-    <h2 id="${id}-title">${title}</h2>
-    <form novalidate @submit=${form.submit}>
-      ${refusal(form)} ${body}
-      <div class="actions">
-        ${submitButton(form, action, style)}
-        <button type="button" class="plain link" @click=${({ target }) => target.closest("dialog").close()}>
-          ${t.dontDoIt}
-        </button>
-      </div>
-    </form>
-  </dialog>
-`;
-
-/** `words` as they will be saved; `when` is kept by the screen: `{ isLater, at }`, `at` as its input has it. */
-export function publishDialog(dialog, { desk, words, when, isUnsaved, update }) {
+/** `when` is kept by the screen: `{ isLater, at }`, `at` as its input has it. */
+export function publishQuestion(form, { desk, editing, when, update }) {
   const change = (changed) => {
     Object.assign(when, changed);
     update();
   };
-  const missing = whatIsMissing(words, desk);
-  return frame(
-    dialog,
-    t.publishTitle,
-    html`
-      ${
-        missing.length
-          ? html`<div class="notice warn">
-              <p>${t.missing}</p>
-              <ul>
-                ${missing.map((each) => html`<li>${t.missingParts[each]}</li>`)}
-              </ul>
-            </div>`
-          : nothing
-      }
-      ${isUnsaved ? html`<p>${t.savedFirst}</p>` : nothing}
+  return {
+    title: t.publishTitle,
+    body: html`
+      ${missingParts(whatIsMissing(editing.mine, desk))}
+      ${editing.isUnsaved() ? html`<p>${t.savedFirst}</p>` : nothing}
       <fieldset class="field">
         <legend>${t.when}</legend>
-        <label class="option"
-          ><input
-            type="radio"
-            name="when"
-            value="now"
-            .checked=${!when.isLater}
-            @change=${() => change({ isLater: false })} />${t.now}</label
-        >
-        <label class="option"
-          ><input
-            type="radio"
-            name="when"
-            value="later"
-            .checked=${when.isLater}
-            @change=${() => change({ isLater: true })} />${t.later}</label
-        >
+        ${whenOption("now", t.now, !when.isLater, () => change({ isLater: false }))}
+        ${whenOption("later", t.later, when.isLater, () => change({ isLater: true }))}
       </fieldset>
-      ${
-        when.isLater
-          ? fieldRow(
-              dialog.form,
-              "publish_at",
-              t.publishAt,
-              { hint: laterHint(when) },
-              (described, isInvalid) => html`
-                <input
-                  id="publish_at"
-                  type="datetime-local"
-                  required
-                  .value=${when.at}
-                  min=${localTime(Date.now())}
-                  aria-describedby=${described}
-                  aria-invalid=${isInvalid}
-                  @input=${({ target }) => change({ at: target.value })} />
-              `,
-            )
-          : nothing
-      }
+      ${when.isLater ? timeField(form, when, ({ target }) => change({ at: target.value })) : nothing}
     `,
-    { action: when.isLater ? t.schedule : t.publishNow },
-  );
+    action: when.isLater ? t.schedule : t.publishNow,
+  };
 }
 
+const whenOption = (value, words, isChosen, choose) => html`
+  <label class="option">
+    <input type="radio" name="when" value=${value} .checked=${isChosen} @change=${choose} />${words}
+  </label>
+`;
+
+const timeField = (form, when, change) =>
+  fieldRow(
+    form,
+    "publish_at",
+    t.publishAt,
+    { hint: laterHint(when) },
+    (described, isInvalid) => html`
+      <input
+        id="publish_at"
+        type="datetime-local"
+        required
+        .value=${when.at}
+        min=${localTime(Date.now())}
+        aria-describedby=${described}
+        aria-invalid=${isInvalid}
+        @input=${change} />
+    `,
+  );
+
 const laterHint = ({ at }) => (at ? `${bothZones(at)} · ${ago(at)}` : t.embargo);
+
+const missingParts = (missing) =>
+  missing.length
+    ? html`
+        <div class="notice warn">
+          <p>${t.missing}</p>
+          <ul>
+            ${missing.map((each) => html`<li>${t.missingParts[each]}</li>`)}
+          </ul>
+        </div>
+      `
+    : nothing;
 
 function whatIsMissing(words, { renditions, type }) {
   return [
@@ -123,42 +85,41 @@ function whatIsMissing(words, { renditions, type }) {
   ].filter(Boolean);
 }
 
-export const withdrawDialog = (dialog) =>
-  frame(
-    dialog,
-    t.withdrawTitle,
-    html`
-      <p>${t.withdrawWhat}</p>
-      ${fieldRow(
-        dialog.form,
-        "reason",
-        t.reason,
-        { hint: t.reasonHint },
-        (described, isInvalid) => html`
-          <input
-            id="reason"
-            name="reason"
-            required
-            maxlength="1000"
-            autocomplete="off"
-            aria-describedby=${described}
-            aria-invalid=${isInvalid} />
-        `,
-      )}
-    `,
-    { action: t.withdraw, style: "danger" },
-  );
+export const withdrawQuestion = (form) => ({
+  title: t.withdrawTitle,
+  body: html`
+    <p>${t.withdrawWhat}</p>
+    ${fieldRow(
+      form,
+      "reason",
+      t.reason,
+      { hint: t.reasonHint },
+      (described, isInvalid) => html`
+        <input
+          id="reason"
+          name="reason"
+          required
+          maxlength="1000"
+          autocomplete="off"
+          aria-describedby=${described}
+          aria-invalid=${isInvalid} />
+      `,
+    )}
+  `,
+  action: t.withdraw,
+  style: "danger",
+});
 
-export const deleteDialog = (dialog, title) =>
-  frame(dialog, t.deleteTitle, html`<p>${t.deleteWhat(title)}</p>`, {
-    action: t.deleteDraft,
-    style: "danger",
-  });
+export const deleteQuestion = ({ title }) => ({
+  title: t.deleteTitle,
+  body: html`<p>${t.deleteWhat(title)}</p>`,
+  action: t.deleteDraft,
+  style: "danger",
+});
 
-export const removeFileDialog = (dialog, filename, isPublished) =>
-  frame(
-    dialog,
-    t.removeFileTitle,
-    html` <p>${isPublished ? t.removeFilePublished(filename) : t.removeFileWhat(filename)}</p> `,
-    { action: t.removeFile, style: "danger" },
-  );
+export const removeFileQuestion = ({ filename }, { status }) => ({
+  title: t.removeFileTitle,
+  body: html`<p>${status === "published" ? t.removeFilePublished(filename) : t.removeFileWhat(filename)}</p>`,
+  action: t.removeFile,
+  style: "danger",
+});

@@ -1,5 +1,6 @@
 // Controls of the editing form. Each belongs to a path in its values ("location/city"), under which
 // the API names what it refuses, too.
+import { localTime } from "../format.js";
 import { fieldRow } from "../forms.js";
 import { html, nothing, repeat } from "../html.js";
 import { icon } from "./icons.js";
@@ -105,19 +106,12 @@ export function momentField(editing, path, label, { hint } = {}) {
       <input
         id=${path}
         type="datetime-local"
-        .value=${localTime(value)}
+        .value=${value ? localTime(value) : ""}
         aria-describedby=${described}
         aria-invalid=${isInvalid}
         @change=${change} />
     `,
   );
-}
-
-/** What an input of the type "datetime-local" takes. */
-export function localTime(time) {
-  if (!time) return "";
-  const moment = new Date(time);
-  return new Date(moment - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
 /**

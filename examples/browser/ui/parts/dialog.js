@@ -1,43 +1,59 @@
-// A modal window that asks for one thing: `if (await dialog.ask(about)) …`.
+// A modal window that asks for one thing, in a form: `if (await dialog.ask(about)) …`.
+import { createForm, refusal, submitButton } from "../forms.js";
 import { html, nothing, ref } from "../html.js";
+import { texts } from "../texts.js";
 
+const t = await texts("forms");
 let count = 0;
 
 /**
- * `draw(about, heading)` gives its contents; the id `heading` belongs to their title. `ask(about)` opens it
- * and gives what `close(answer)` is called with, or null to whoever turns away.
+ * `draw(about, form)` gives `{ title, body, action, style }`, `action` being the words of its button.
+ * `send(values, about, element)` does what is asked for; unless it gives null, the window closes then.
+ * `ask(about)` opens it and gives what `send` gave or true, but null to whoever turns away.
  */
-export function createDialog(update, draw) {
+export function createDialog(update, { draw, send }) {
   const heading = `dialog-${++count}`;
-  let element = null;
-  let about = null;
-  let answer = null;
-  let settle = null;
-  const keep = (shown) => {
-    element = shown;
-  };
+  const asking = { element: null, about: null, answer: null, settle: null };
+  const keep = (element) => Object.assign(asking, { element });
+  const close = () => asking.element?.close();
 
-  function closed() {
-    about = null;
+  const form = createForm(update, async (values, element) => {
+    const { settle, about } = asking;
+    const answer = await send(values, about, element);
+    if (answer === null || settle !== asking.settle) return;
+    asking.answer = answer ?? true;
+    close();
+  });
+
+  function ask(about = true) {
+    Object.assign(form, { error: null, refused: new Map() });
+    Object.assign(asking, { about, answer: null });
     update();
-    settle(answer);
+    asking.element.showModal();
+    return new Promise((settle) => Object.assign(asking, { settle }));
   }
 
-  return {
-    ask(asked = true) {
-      [about, answer] = [asked, null];
-      update();
-      element.showModal();
-      return new Promise((resolve) => {
-        settle = resolve;
-      });
-    },
-    close(given = null) {
-      answer = given;
-      element.close();
-    },
-    view: () => html`
-      <dialog ${ref(keep)} aria-labelledby=${heading} @close=${closed}>${about ? draw(about, heading) : nothing}</dialog>
-    `,
-  };
+  function closed() {
+    asking.about = null;
+    update();
+    asking.settle(asking.answer);
+  }
+
+  const view = () => html`
+    <dialog class="question" ${ref(keep)} aria-labelledby=${heading} @close=${closed}>
+      ${asking.about ? question(draw(asking.about, form), { form, heading, close }) : nothing}
+    </dialog>
+  `;
+  return { form, ask, view };
 }
+
+const question = ({ title, body, action, style }, { form, heading, close }) => html`
+  <form novalidate @submit=${form.submit}>
+    <h2 id=${heading}>${title}</h2>
+    ${refusal(form)} ${body}
+    <div class="actions">
+      ${action ? submitButton(form, action, style) : nothing}
+      <button type="button" class="button secondary" @click=${close}>${t.cancel}</button>
+    </div>
+  </form>
+`;

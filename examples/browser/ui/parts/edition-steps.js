@@ -1,11 +1,12 @@
 // The dialogs of an edition's steps: test, schedule, send now, and those that can't be undone.
 import { call, exchange, Problem } from "../api.js";
-import { createForm, fieldRow, refusal, refuse, submitButton } from "../forms.js";
-import { count, languageName, moment } from "../format.js";
-import { html, nothing, ref } from "../html.js";
+import { fieldRow, refuse } from "../forms.js";
+import { count, languageName, localTime, moment } from "../format.js";
+import { html } from "../html.js";
 import { createOnce } from "../once.js";
 import { currentAccount } from "../session.js";
 import { locale, texts } from "../texts.js";
+import { createDialog } from "./dialog.js";
 import { audienceName } from "./edition-form.js";
 
 const t = await texts("editions");
@@ -16,93 +17,118 @@ export function keepFocus() {
   if (focused === body || !focused?.checkVisibility()) document.querySelector("main h1")?.focus();
 }
 
-/** A modal dialog with a form in it; `send` gets the form's values, and the dialog closes after it. */
-function createDialog(name, update, send) {
-  let element;
-  const form = createForm(update, async (values) => {
-    await send(values);
-    element?.close();
-    keepFocus();
-  });
-  const open = () => {
-    Object.assign(form, { error: null, refused: new Map() });
-    update();
-    element.showModal();
-  };
-  const view = (heading, content, label, style) => html`
-    <dialog aria-labelledby="${name}-heading" ${ref((found) => { element = found; })}>
-      <form novalidate @submit=${form.submit}>
-        <h2 id="${name}-heading">${heading}</h2>
-        ${refusal(form)}
-        ${content}
-        <div class="actions">
-          ${label ? submitButton(form, label, style) : nothing}
-          <button type="button" class="button secondary" @click=${() => element.close()}>${t.notNow}</button>
-        </div>
-      </form>
-    </dialog>
-  `;
-  return { form, open, view };
-}
-
 /**
  * `take(step, body)` posts a step and shows its answer; `settle` saves what is open and resolves to
  * whether the server has all of it.
  */
-export function createSteps({ draft, update, settle, take, shownLanguage, topics, onTested, remove }) {
-  const state = { audience: null, time: "", to: currentAccount().email };
-  const address = () => `/v1/newsletter/editions/${draft.edition.id}`;
+export function createSteps(parts) {
+  const { draft, update, settle, take, remove } = parts;
   const settled = async () => {
     if (!(await settle())) throw new Problem(422, { code: "save_first", title: t.saveFirst });
   };
+  const test = createTest(parts, settled);
+  const schedule = createSchedule(parts, settled);
+  const send = createSending(parts, settled);
+  const cancel = createDialog(update, {
+    draw: () => ({ title: t.cancelSending, body: html`<p>${t.cancelDetail}</p>`, ...STOP }),
+    send: () => take("cancel"),
+  });
+  const deletion = createDialog(update, { draw: () => deletionOf(draft.edition), send: remove });
+  return {
+    views: () => [test, schedule, send, cancel, deletion].map((dialog) => dialog.view()),
+    openTest: () => test.ask().then(keepFocus),
+    openSchedule: schedule.open,
+    openSend: send.open,
+    openCancel: () => cancel.ask().then(keepFocus),
+    openDelete: () => deletion.ask().then(keepFocus),
+  };
+}
 
+const STOP = { action: t.cancelSending, style: "danger" };
+
+const deletionOf = ({ name }) => ({
+  title: t.deleteDraft,
+  body: html`<p>${t.deleteDetail(name)}</p>`,
+  action: t.deleteDraft,
+  style: "danger",
+});
+
+function createTest({ draft, update, shownLanguage, onTested }, settled) {
   const once = createOnce();
-  const test = createDialog("test", update, async ({ to }) => {
-    await settled();
-    if (!to.trim()) throw new Problem(422, { code: "address_missing", title: t.addressMissing });
-    const body = { to: to.split(/[\s,;]+/).filter(Boolean), language: shownLanguage() };
-    // Of another version the same test is another mail.
-    onTested(await once([draft.tag, body], (key) => call(`${address()}/test`, { body, once: key })));
+  const state = { to: currentAccount().email };
+  return createDialog(update, {
+    draw: (_, form) => ({
+      title: t.testMail,
+      body: testFields(form, shownLanguage(), state),
+      action: t.sendTest,
+    }),
+    async send({ to }) {
+      await settled();
+      if (!to.trim()) throw new Problem(422, { code: "address_missing", title: t.addressMissing });
+      const body = { to: to.split(/[\s,;]+/).filter(Boolean), language: shownLanguage() };
+      const path = `/v1/newsletter/editions/${draft.edition.id}/test`;
+      // Of another version the same test is another mail.
+      onTested(await once([draft.tag, body], (key) => call(path, { body, once: key })));
+    },
   });
-  const schedule = createDialog("schedule", update, async ({ send_at: local }) => {
-    await settled();
-    if (!local) throw new Problem(422, { code: "time_missing", title: t.timeMissing });
-    await take("schedule", { send_at: new Date(local).toISOString() });
-  });
-  const send = createDialog("send", update, async () => {
-    await settled();
-    await take("send");
-  });
-  const cancel = createDialog("cancel", update, () => take("cancel"));
-  const deletion = createDialog("delete", update, remove);
+}
 
-  function openSchedule() {
-    const { send_at: sendAt } = draft.edition;
-    state.time = sendAt ? localTime(new Date(sendAt)) : tomorrowMorning();
-    schedule.open();
-  }
+function createSchedule({ draft, update, take }, settled) {
+  let time = "";
+  const onInput = ({ target }) => {
+    time = target.value;
+    update();
+  };
+  const dialog = createDialog(update, {
+    draw: (_, form) => ({
+      title: t.schedule,
+      body: timeFields(form, time, onInput),
+      action: t.scheduleIt,
+    }),
+    async send({ send_at: local }) {
+      await settled();
+      if (!local) throw new Problem(422, { code: "time_missing", title: t.timeMissing });
+      await take("schedule", { send_at: new Date(local).toISOString() });
+    },
+  });
+  const open = () => {
+    time = localTime(draft.edition.send_at ?? tomorrowMorning());
+    return dialog.ask().then(keepFocus);
+  };
+  return { ...dialog, open };
+}
+
+function createSending({ draft, update, take, topics }, settled) {
+  let audience = null;
+  const dialog = createDialog(update, {
+    draw: () => ({
+      title: t.sendNow,
+      body: summary(draft.edition, audience, topics),
+      action: audience === null ? null : t.sendTo(audience),
+    }),
+    async send() {
+      await settled();
+      await take("send");
+    },
+  });
 
   /** Of those who are subscribed at this moment; it is asked for anew each time. */
-  async function openSend() {
-    state.audience = null;
-    send.open();
+  async function countAudience() {
     try {
       await settled();
-      state.audience = (await call(`${address()}/stats`)).audience;
+      audience = (await call(`/v1/newsletter/editions/${draft.edition.id}/stats`)).audience;
     } catch (error) {
-      refuse(send.form, error);
+      refuse(dialog.form, error);
     }
     update();
   }
 
-  const views = () => html`
-    ${test.view(t.testMail, testFields(test.form, shownLanguage(), state), t.sendTest)}
-    ${schedule.view(t.schedule, timeFields(schedule.form, state.time, (time) => { state.time = time; update(); }), t.scheduleIt)}
-    ${send.view(t.sendNow, summary(draft, state, topics), state.audience === null ? null : t.sendTo(state.audience))}
-    ${cancel.view(t.cancelSending, html`<p>${t.cancelDetail}</p>`, t.cancelSending, "danger")}
-    ${deletion.view(t.deleteDraft, html`<p>${t.deleteDetail(draft.edition.name)}</p>`, t.deleteDraft, "danger")}
-  `;
-  return { views, openTest: test.open, openSchedule, openSend, openCancel: cancel.open, openDelete: deletion.open };
+  function open() {
+    audience = null;
+    dialog.ask().then(keepFocus);
+    return countAudience();
+  }
+  return { ...dialog, open };
 }
 
 /** Post a step. What starts an edition names the version that its editor sees; to stop needs none. */
@@ -116,40 +142,39 @@ const testFields = (form, language, state) => html`
   <p>${t.testDetail(languageName(language))}</p>
   ${fieldRow(form, "to", t.testTo, { hint: t.testToHint }, (described, isInvalid) => html`
     <input id="to" name="to" type="email" multiple .value=${state.to} autocomplete="email"
-      autocapitalize="none" aria-describedby=${described} aria-invalid=${isInvalid} @input=${({ target }) => { state.to = target.value; }}>
+      autocapitalize="none" aria-describedby=${described} aria-invalid=${isInvalid}
+      @input=${({ target }) => Object.assign(state, { to: target.value })}>
   `)}
 `;
 
-const summary = (draft, { audience }, topics) => html`
+const summary = (edition, audience, topics) => html`
   <dl class="edition-facts">
-    <div><dt>${t.subject}</dt><dd>${draft.edition.subject ?? t.empty}</dd></div>
-    <div><dt>${t.topics}</dt><dd>${audienceName(draft.edition.topics, topics)}</dd></div>
-    <div><dt>${t.recipients}</dt><dd>${audience === null ? t.counting : html`<strong>${count(audience)}</strong>`}</dd></div>
+    <div><dt>${t.subject}</dt><dd>${edition.subject ?? t.empty}</dd></div>
+    <div><dt>${t.topics}</dt><dd>${audienceName(edition.topics, topics)}</dd></div>
+    <div>
+      <dt>${t.recipients}</dt>
+      <dd>${audience === null ? t.counting : html`<strong>${count(audience)}</strong>`}</dd>
+    </div>
   </dl>
   <p>${audience === 0 ? t.nobody : t.sendDetail}</p>
 `;
 
-const timeFields = (form, shown, onInput) => html`
-  ${fieldRow(form, "send_at", t.sendAt, { hint: t.zone(Intl.DateTimeFormat().resolvedOptions().timeZone) }, (described, isInvalid) => html`
-    <input id="send_at" name="send_at" type="datetime-local" .value=${shown} min=${localTime(new Date())}
-      aria-describedby="${described} send-at-utc" aria-invalid=${isInvalid}
-      @input=${({ target }) => onInput(target.value)}>
-  `)}
-  <p class="quiet" id="send-at-utc" role="status">${utc(shown)}</p>
-  <p>${t.scheduleDetail}</p>
-`;
-
-/** A local time without a zone, as its field wants it. */
-function localTime(date) {
-  const shifted = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
-  return shifted.toISOString().slice(0, 16);
+function timeFields(form, shown, onInput) {
+  const hint = t.zone(Intl.DateTimeFormat().resolvedOptions().timeZone);
+  return html`
+    ${fieldRow(form, "send_at", t.sendAt, { hint }, (described, isInvalid) => html`
+      <input id="send_at" name="send_at" type="datetime-local" .value=${shown} min=${localTime(Date.now())}
+        aria-describedby="${described} send-at-utc" aria-invalid=${isInvalid} @input=${onInput}>
+    `)}
+    <p class="quiet" id="send-at-utc" role="status">${utc(shown)}</p>
+    <p>${t.scheduleDetail}</p>
+  `;
 }
 
 function tomorrowMorning() {
   const date = new Date();
   date.setDate(date.getDate() + 1);
-  date.setHours(7, 0, 0, 0);
-  return localTime(date);
+  return date.setHours(7, 0, 0, 0);
 }
 
 const UTC = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });

@@ -1,6 +1,6 @@
 // Making a key: its name, what it may do, and how long it lives.
 import { call, Problem } from "../api.js";
-import { createForm, field, fieldRow, refusal, submitButton } from "../forms.js";
+import { field, fieldRow } from "../forms.js";
 import { html, nothing } from "../html.js";
 import { texts } from "../texts.js";
 import { createDialog } from "./dialog.js";
@@ -15,19 +15,19 @@ const DAY = 86_400_000;
 
 /** `ask()` gives the new key with its secret, or null; `proven` asks for the password where it must. */
 export function createKeyForm(update, proven) {
-  let form;
-  const dialog = createDialog(update, (_, heading) => keyForm(form, heading, () => dialog.close()));
+  let requestOf;
+  let making;
+  const send = ({ name, lifetime }, _, element) => {
+    const scopes = new FormData(element).getAll("scope");
+    if (!scopes.length) throw noScope();
+    const request = requestOf({ name, scopes, lifetime: Number(lifetime) });
+    making = proven(() => call("/v1/api-keys", request));
+    return making;
+  };
+  const dialog = createDialog(update, { draw, send });
 
   async function ask() {
-    const requestOf = createRequests();
-    let making = Promise.resolve(null);
-    form = createForm(update, async ({ name, lifetime }, element) => {
-      const scopes = new FormData(element).getAll("scope");
-      if (!scopes.length) throw noScope();
-      const request = requestOf({ name, scopes, lifetime: Number(lifetime) });
-      making = proven(() => call("/v1/api-keys", request));
-      if (await making) dialog.close();
-    });
+    [requestOf, making] = [createRequests(), Promise.resolve(null)];
     await dialog.ask();
     return making.catch(() => null); // also for who turns away while it is made: it is shown once
   }
@@ -51,10 +51,9 @@ function noScope() {
   return new Problem(422, { code: "no_scope", title: t.noScope, errors: [error] });
 }
 
-const keyForm = (form, heading, cancel) => html`
-  <form novalidate @submit=${form.submit}>
-    <h2 id=${heading}>${t.makeKey}</h2>
-    ${refusal(form)}
+const draw = (_, form) => ({
+  title: t.makeKey,
+  body: html`
     ${field(form, "name", t.name, { hint: t.nameHint, maxlength: 200 })}
     ${scopeOptions(form)}
     ${fieldRow(form, "lifetime", t.lifetime, { hint: t.lifetimeHint }, (described) => html`
@@ -64,12 +63,9 @@ const keyForm = (form, heading, cancel) => html`
         `)}
       </select>
     `)}
-    <div class="actions">
-      ${submitButton(form, t.makeKey)}
-      <button type="button" class="button secondary" @click=${cancel}>${t.cancel}</button>
-    </div>
-  </form>
-`;
+  `,
+  action: t.makeKey,
+});
 
 function scopeOptions(form) {
   const refused = form.refused.get("scopes");
@@ -79,7 +75,8 @@ function scopeOptions(form) {
       ${SCOPES.map((scope) => html`
         <label class="option">
           <input type="checkbox" name="scope" value=${scope} ?checked=${FIRST_SCOPES.includes(scope)}
-            aria-invalid=${refused ? "true" : nothing} aria-describedby=${refused ? "scopes-refused" : nothing}>
+            aria-invalid=${refused ? "true" : nothing}
+            aria-describedby=${refused ? "scopes-refused" : nothing}>
           <span>${t.scopeNames[scope]} <small>${t.scopeDetails[scope]}</small></span>
         </label>
       `)}

@@ -1,9 +1,11 @@
 // The topics of the newsletter: their names, and which assets belong to them.
 import { call } from "../api.js";
-import { createForm, field, refusal, submitButton } from "../forms.js";
+import { field } from "../forms.js";
 import { languageName } from "../format.js";
-import { html, nothing, ref, repeat } from "../html.js";
+import { html, nothing } from "../html.js";
+import { createOnce } from "../once.js";
 import { language, LANGUAGES, texts } from "../texts.js";
+import { createDialog } from "./dialog.js";
 
 const t = await texts("editions");
 
@@ -13,54 +15,47 @@ const nameOf = (topic) => topic.labels[language]?.name ?? Object.values(topic.la
 export async function createTopicEditor({ update, signal }) {
   const load = async () => (await call("/v1/newsletter/topics/all", { signal })).items;
   let items = await load();
-  let edited = null;
-  let dialog;
-  // Of one opening of the dialog, whose fields begin anew with it.
-  let once = crypto.randomUUID();
-
-  const form = createForm(update, async (values) => {
-    const body = bodyOf(values, edited);
-    if (edited) await call(`/v1/newsletter/topics/${edited.slug}`, { method: "PATCH", body });
-    else await call("/v1/newsletter/topics", { body: { ...body, slug: values.slug }, once });
-    items = await load();
-    dialog.close();
+  const once = createOnce();
+  const dialog = createDialog(update, {
+    draw: ({ topic }, form) => ({
+      title: topic ? nameOf(topic) : t.newTopic,
+      body: fields(form, topic),
+      action: t.save,
+    }),
+    async send(values, { topic }) {
+      const body = bodyOf(values, topic);
+      if (topic) await call(`/v1/newsletter/topics/${topic.slug}`, { method: "PATCH", body });
+      else await once({ ...body, slug: values.slug }, create(values.slug, body));
+      items = await load();
+    },
   });
-
-  function open(topic) {
-    edited = topic;
-    once = crypto.randomUUID();
-    Object.assign(form, { error: null, refused: new Map() });
-    update();
-    dialog.showModal();
-  }
-
-  const view = () => html`
-    <section class="topic-editor" aria-labelledby="topics-heading">
-      <h2 id="topics-heading">${t.topicsHeading}</h2>
-      <p class="quiet">${t.topicsDetail}</p>
-      <ul class="rows">${items.map((topic) => html`
-        <li>
-          <div><strong>${nameOf(topic)}</strong>${topic.retired_at ? html` <span class="badge">${t.retired}</span>` : nothing}
-            <p class="quiet">${topic.terms.length ? topic.terms.join(", ") : t.everyAsset}</p></div>
-          <button type="button" class="button secondary small" aria-label="${t.change}: ${nameOf(topic)}" @click=${() => open(topic)}>${t.change}</button>
-        </li>
-      `)}</ul>
-      <button type="button" class="button secondary small" @click=${() => open(null)}>${t.newTopic}</button>
-      <dialog aria-labelledby="topic-heading" ${ref((element) => { dialog = element; })}>
-        <form novalidate @submit=${form.submit}>
-          <h2 id="topic-heading">${edited ? nameOf(edited) : t.newTopic}</h2>
-          ${refusal(form)}
-          ${repeat([once], (each) => each, () => fields(form, edited))}
-          <div class="actions">
-            ${submitButton(form, t.save)}
-            <button type="button" class="button secondary" @click=${() => dialog.close()}>${t.notNow}</button>
-          </div>
-        </form>
-      </dialog>
-    </section>
-  `;
+  const view = () => html`${section(items, (topic) => dialog.ask({ topic }))} ${dialog.view()}`;
   return { view };
 }
+
+const create = (slug, body) => (key) =>
+  call("/v1/newsletter/topics", { body: { ...body, slug }, once: key });
+
+const section = (items, open) => html`
+  <section class="topic-editor" aria-labelledby="topics-heading">
+    <h2 id="topics-heading">${t.topicsHeading}</h2>
+    <p class="quiet">${t.topicsDetail}</p>
+    <ul class="rows">${items.map((topic) => row(topic, () => open(topic)))}</ul>
+    <button type="button" class="button secondary small" @click=${() => open(null)}>${t.newTopic}</button>
+  </section>
+`;
+
+const row = (topic, open) => html`
+  <li>
+    <div>
+      <strong>${nameOf(topic)}</strong>
+      ${topic.retired_at ? html`<span class="badge">${t.retired}</span>` : nothing}
+      <p class="quiet">${topic.terms.length ? topic.terms.join(", ") : t.everyAsset}</p>
+    </div>
+    <button type="button" class="button secondary small" aria-label="${t.change}: ${nameOf(topic)}"
+      @click=${open}>${t.change}</button>
+  </li>
+`;
 
 const fields = (form, topic) => html`
   ${topic ? nothing : field(form, "slug", t.slug, { hint: t.slugHint, maxlength: 60 })}

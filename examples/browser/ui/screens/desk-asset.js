@@ -1,11 +1,10 @@
 import { createForm } from "../forms.js";
 import { html, nothing } from "../html.js";
-import { moment } from "../format.js";
+import { localTime, moment } from "../format.js";
 import { texts } from "../texts.js";
 import { captionsSection, createCaptions } from "../parts/desk-captions.js";
 import { conflictPanel } from "../parts/desk-conflict.js";
 import { createActions } from "../parts/desk-actions.js";
-import { deleteDialog, publishDialog, removeFileDialog, withdrawDialog } from "../parts/desk-dialogs.js";
 import { keepOthersOut } from "../parts/desk-drop-zone.js";
 import { createEditing, read } from "../parts/desk-editing.js";
 import { createFiles, filesSection } from "../parts/desk-files.js";
@@ -19,11 +18,10 @@ import {
 } from "../parts/desk-form.js";
 import { head, lifeCard, saveBar } from "../parts/desk-head.js";
 import { createHistory } from "../parts/desk-history.js";
-import { unkeptNote } from "../parts/kept-drafts.js";
-import { localTime } from "../parts/desk-inputs.js";
 import { player, playerTime, previewDialog } from "../parts/desk-player.js";
 import { shotlistSection } from "../parts/desk-shotlist.js";
 import { watchFiles } from "../parts/desk-watch.js";
+import { unkeptNote } from "../parts/kept-drafts.js";
 
 const t = await texts("desk");
 const HOUR = 3_600_000;
@@ -76,7 +74,6 @@ function createDesk(editing, update) {
     files: createFiles(),
     renditions: [],
     interrupted: [],
-    toRemove: null,
     isTimed: TIMED.has(type),
     get asset() {
       return editing.asset;
@@ -94,7 +91,6 @@ const view = ({
   captions,
   choosers,
   problem,
-  when,
   dialogs,
   update,
   onExpired,
@@ -124,9 +120,7 @@ const view = ({
       }
       ${history.view()} ${desk.isReadOnly ? nothing : saveBar(editing)}
     </div>
-    ${publishDialog(dialogs.publish, { desk, words: editing.mine, when, isUnsaved: editing.isUnsaved(), update })}
-    ${withdrawDialog(dialogs.withdraw)} ${deleteDialog(dialogs.remove, desk.asset.title)}
-    ${removeFileDialog(dialogs.removeFile, desk.toRemove?.filename ?? "", desk.asset.status === "published")}
+    ${Object.values(dialogs).map((dialog) => dialog.view())}
     ${previewDialog(desk, editing.mine, onExpired)}
   </div>
 `;

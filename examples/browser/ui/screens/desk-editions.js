@@ -2,17 +2,19 @@
 import { call } from "../api.js";
 import { createForm, field, refusal, submitButton } from "../forms.js";
 import { ago, count, moment } from "../format.js";
-import { html, nothing, ref } from "../html.js";
+import { html, nothing } from "../html.js";
 import { createOnce } from "../once.js";
 import { go } from "../router.js";
 import { language, texts } from "../texts.js";
-import { icon } from "../parts/icons.js";
+import { createDialog } from "../parts/dialog.js";
 import { stateBadge } from "../parts/edition-head.js";
+import { icon } from "../parts/icons.js";
 import { createTopicEditor } from "../parts/topic-editor.js";
 
 const t = await texts("editions");
 
 const STATES = ["draft", "scheduled", "sending", "paused", "sent", "cancelled"];
+
 export default async function deskEditions({ query, signal, update }) {
   const state = STATES.includes(query.get("state")) ? query.get("state") : "";
   const load = (cursor) => {
@@ -34,17 +36,25 @@ export default async function deskEditions({ query, signal, update }) {
     </div>
     ${filters(state)}
     ${found.items.length ? html`<ul class="rows editions">${found.items.map(row)}</ul>` : nothingYet(state)}
-    ${found.next ? html`<form @submit=${more.submit}>${refusal(more)}<div class="actions">${submitButton(more, t.more, "secondary small")}</div></form>` : nothing}
+    ${found.next ? moreForm(more) : nothing}
     ${topics.view()}
     ${beginning.view()}
   `;
   return { title: t.editions, view };
 }
 
+const moreForm = (more) => html`
+  <form @submit=${more.submit}>
+    ${refusal(more)}
+    <div class="actions">${submitButton(more, t.more, "secondary small")}</div>
+  </form>
+`;
+
 const filters = (chosen) => html`
   <nav class="tabs" aria-label=${t.byState}>
     ${["", ...STATES].map((each) => html`
-      <a href=${each ? `/desk/editions?state=${each}` : "/desk/editions"} aria-current=${each === chosen ? "page" : nothing}>
+      <a href=${each ? `/desk/editions?state=${each}` : "/desk/editions"}
+        aria-current=${each === chosen ? "page" : nothing}>
         ${each ? t.states[each] : t.all}
       </a>
     `)}
@@ -55,8 +65,11 @@ const row = (edition) => html`
   <li>
     <div class="edition-row">
       <a href="/desk/editions/${edition.id}">${edition.name}</a>
-      <p class="quiet"><span class="number">${t.number(edition.number)}</span>${edition.kind === "digest" ? html` · ${t.digest}` : nothing}
-        ${edition.subject ? html` · <span lang=${edition.language}>${edition.subject}</span>` : nothing}</p>
+      <p class="quiet">
+        <span class="number">${t.number(edition.number)}</span>
+        ${edition.kind === "digest" ? html` · ${t.digest}` : nothing}
+        ${edition.subject ? html` · <span lang=${edition.language}>${edition.subject}</span>` : nothing}
+      </p>
     </div>
     <p class="edition-when">${stateBadge(edition.state)} <small>${whenOf(edition)}</small></p>
   </li>
@@ -77,27 +90,20 @@ const nothingYet = (state) => html`
 
 /** A new edition needs a name among editors, and nothing else. */
 function createBeginning(update) {
-  let dialog;
   const once = createOnce();
-  const form = createForm(update, async ({ name }) => {
-    const body = { name, language };
-    const create = (key) => call("/v1/newsletter/editions", { body, once: key });
-    const edition = await once(body, create);
-    dialog.close();
-    go(`/desk/editions/${edition.id}`);
+  const draw = (_, form) => ({
+    title: t.newEdition,
+    body: field(form, "name", t.name, { hint: t.nameHint, maxlength: 200 }),
+    action: t.begin,
   });
-  const view = () => html`
-    <dialog aria-labelledby="new-heading" ${ref((element) => { dialog = element; })}>
-      <form novalidate @submit=${form.submit}>
-        <h2 id="new-heading">${t.newEdition}</h2>
-        ${refusal(form)}
-        ${field(form, "name", t.name, { hint: t.nameHint, maxlength: 200 })}
-        <div class="actions">
-          ${submitButton(form, t.begin)}
-          <button type="button" class="button secondary" @click=${() => dialog.close()}>${t.notNow}</button>
-        </div>
-      </form>
-    </dialog>
-  `;
-  return { view, open: () => dialog.showModal() };
+  const create = (body) => (key) => call("/v1/newsletter/editions", { body, once: key });
+  const dialog = createDialog(update, {
+    draw,
+    async send({ name }) {
+      const body = { name, language };
+      const edition = await once(body, create(body));
+      go(`/desk/editions/${edition.id}`);
+    },
+  });
+  return { view: dialog.view, open: () => dialog.ask() };
 }

@@ -116,7 +116,6 @@ export default {
   types: { video: "Video", image: "Picture", audio: "Sound", story: "Story" },
 
   // Steps
-  notNow: "Not now",
   testMail: "Test mail",
   testDetail: (language) => `The mail as readers of ${language} will get it, marked as a test. Its links change nothing.`,
   testTo: "Send it to",

@@ -1,4 +1,5 @@
 export default {
+  cancel: "Cancel",
   show: "Show",
   hide: "Hide",
   optional: "optional",

@@ -34,7 +34,6 @@ export default {
   lifetime: "Works for",
   lifetimeHint: "A key that ends by itself does less harm when it is lost.",
   lifetimes: { 30: "30 days", 90: "90 days", 365: "1 year", 0: "No end: until you revoke it" },
-  cancel: "Cancel",
 
   secret: "The secret",
   secretOf: (name) => `The secret of “${name}”`,

@@ -116,7 +116,6 @@ export default {
   types: { video: "Vidéo", image: "Image", audio: "Son", story: "Reportage" },
 
   // Les étapes
-  notNow: "Pas maintenant",
   testMail: "Courriel d’essai",
   testDetail: (language) => `Le courriel tel que ses lecteurs le recevront (${language}), marqué comme essai. Ses liens ne changent rien.`,
   testTo: "L’envoyer à",

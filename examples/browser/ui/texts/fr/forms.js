@@ -1,4 +1,5 @@
 export default {
+  cancel: "Annuler",
   show: "Afficher",
   hide: "Masquer",
   optional: "facultatif",

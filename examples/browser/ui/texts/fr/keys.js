@@ -34,7 +34,6 @@ export default {
   lifetime: "Durée",
   lifetimeHint: "Une clé qui expire d’elle-même fait moins de dégâts quand elle est perdue.",
   lifetimes: { 30: "30 jours", 90: "90 jours", 365: "1 an", 0: "Sans fin : jusqu’à sa révocation" },
-  cancel: "Annuler",
 
   secret: "Le secret",
   secretOf: (name) => `Le secret de « ${name} »`,
