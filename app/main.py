@@ -148,11 +148,11 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     _prepare_state(app, settings, options)
+    errors.install_handlers(app)
     if not settings.is_production:
         _add_development_pages(app)
     for router in ROUTERS:
         app.include_router(router)
-    errors.install_handlers(app)
     install_openapi(app, server_url=settings.base_url, vocabulary=VOCABULARY)
     return app
 
@@ -177,6 +177,7 @@ def _add_development_pages(app: FastAPI) -> None:
     if browser_app.FOLDER.is_dir():
         app.include_router(browser_app.router)
         app.mount("/ui", browser_app.files)
+        browser_app.show_wrong_addresses(app)
 
 
 def _stack_options(settings: Settings) -> StackOptions:

@@ -12,7 +12,9 @@ from typing import get_args
 import httpx
 import pytest
 from pydantic_core import core_schema
+from starlette.routing import Route
 
+from app.main import ROUTERS
 from app.routers import browser_app
 from tests.programs import PROJECT
 
@@ -57,6 +59,56 @@ def test_no_address_is_answered_that_the_app_does_not_know() -> None:
     for served in browser_app.ADDRESSES:
         pattern = re.sub(r"\{\w+:path\}", ".+", re.sub(r"\{\w+\}", "[^/]+", served))
         assert any(re.fullmatch(pattern, address) for address in addresses()), served
+
+
+# As Chromium asks for a page.
+PAGE = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+
+
+@pytest.mark.parametrize("address", ["/assetz", "/search/more", "/account.php"])
+async def test_wrong_address_is_answered_with_the_page_that_says_so(
+    client: httpx.AsyncClient, address: str
+) -> None:
+    answer = await client.get(address, headers={"Accept": PAGE})
+    assert (answer.status_code, answer.text) == (404, INDEX)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["vary"].startswith("Accept")
+    assert answer.headers["content-security-policy"] == "frame-ancestors 'none'"
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "accept"),
+    [
+        ("GET", "/assetz", None),
+        ("GET", "/assetz", "*/*"),
+        ("GET", "/assetz", "application/json, text/html;q=0.5, */*;q=0.1"),
+        ("GET", "/assetz", "image/png"),
+        ("POST", "/assetz", PAGE),
+        ("GET", "/v1/assetz", PAGE),
+        ("GET", "/v1", PAGE),
+        ("GET", "/ui/no-such.js", PAGE),
+    ],
+)
+async def test_programs_and_the_paths_of_the_api_get_a_problem_document(
+    client: httpx.AsyncClient, method: str, address: str, accept: str | None
+) -> None:
+    headers = {} if accept is None else {"Accept": accept}
+    answer = await client.request(method, address, headers=headers)
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "not_found"
+
+
+async def test_folders_of_the_api_are_not_taken_for_those_of_the_app(
+    client: httpx.AsyncClient,
+) -> None:
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, Route)]
+    paths = {route.path for route in routes} - {*browser_app.ADDRESSES}
+    folders = {path.split("/")[1] for path in paths if path.count("/") > 1}
+    assert {"v1", "oauth", ".well-known"} <= folders
+    for folder in folders:
+        answer = await client.get(f"/{folder}/no/such", headers={"Accept": PAGE})
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json", folder
 
 
 async def test_files_are_asked_for_anew_and_mostly_not_sent_again(
