@@ -288,6 +288,8 @@ def test_texts_of_consent_are_never_reworded() -> None:
     assert told == {
         "2026-11-24.en": "4280bd85e70d9a5b",
         "2026-11-24.fr": "7c6ed6eaa0a7e6f8",
+        "2026-11-30.en": "4280bd85e70d9a5b",
+        "2026-11-30.fr": "9d4238a0f26884e6",
     }
     for texts in consent_texts.TEXTS.values():
         assert tuple(texts) == languages.LOCALES

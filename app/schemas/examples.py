@@ -36,8 +36,8 @@ EXAMPLES: Mapping[str, Any] = {
     "user_agent": "Mozilla/5.0",
     # The newsletter
     "EditionText.subject": "The fleet is back",
-    "consent_text_version": "2026-11-24",
-    "ConsentText.version": "2026-11-24",
+    "consent_text_version": "2026-11-30",
+    "ConsentText.version": "2026-11-30",
     "from_name": "The desk",
     "TopicLabelAnswer.name": "Harbours",
     "TopicLabelBody.name": "Harbours",

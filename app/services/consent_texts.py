@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from app.errors import FieldError, InvalidInput
 
-CURRENT = "2026-11-24"
+CURRENT = "2026-11-30"
 TEXTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "2026-11-24": {
@@ -22,6 +22,19 @@ TEXTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             ),
             "fr": (
                 "Oui, envoyez-moi la lettre d’information de Multimedia Account par e-mail. Je "
+                "peux me désabonner à tout moment par le lien de chaque message. Mon adresse ne "
+                "sert qu’à cela et n’est transmise à personne. Personne n’enregistre quels "
+                "messages j’ouvre ni quels liens je suis."
+            ),
+        },
+        "2026-11-30": {
+            "en": (
+                "Yes, please send me the newsletter of Multimedia Account by email. I can leave at "
+                "any time by the link in each mail. My address serves this purpose alone and is "
+                "given to nobody else. Nobody records which mails I open or which links I follow."
+            ),
+            "fr": (
+                "Oui, envoyez-moi la lettre d’information de Multimedia Account par courriel. Je "
                 "peux me désabonner à tout moment par le lien de chaque message. Mon adresse ne "
                 "sert qu’à cela et n’est transmise à personne. Personne n’enregistre quels "
                 "messages j’ouvre ni quels liens je suis."
