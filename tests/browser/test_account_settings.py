@@ -41,7 +41,7 @@ async def ask_for_reset(page: Page, address: str) -> None:
 
 
 async def create_password(page: Page, password: str) -> None:
-    await page.get_by_label("New password").fill(password)
+    await page.get_by_label("New password", exact=True).fill(password)
     await page.get_by_role("button", name="Save the password").click()
 
 
@@ -125,7 +125,7 @@ async def test_password_is_changed_and_the_other_devices_are_logged_out(
 ) -> None:
     await log_in(page, address)
     await page.goto("/account/security")
-    current = page.get_by_label("Current password")
+    current = page.get_by_label("Current password", exact=True)
     await current.fill("Wrong-Horse-7-Battery")
     await create_password(page, NEW_PASSWORD)
     await expect(current).to_be_focused()

@@ -31,6 +31,15 @@ async def test_wrong_password_says_so_and_keeps_the_address(page: Page) -> None:
     await expect(page.get_by_label("Email address")).to_have_value(EMAIL)
 
 
+async def test_button_of_a_password_says_what_it_shows(page: Page) -> None:
+    await page.goto("/login")
+    password = page.get_by_label("Password", exact=True)
+    await page.get_by_role("button", name="Show: Password").click()
+    await expect(password).to_have_attribute("type", "text")
+    await page.get_by_role("button", name="Hide: Password").click()
+    await expect(password).to_have_attribute("type", "password")
+
+
 async def test_log_out_ends_the_session_in_every_tab(page: Page) -> None:
     await log_in(page, EMAIL)
     other = await page.context.new_page()

@@ -93,6 +93,15 @@ async def test_back_shows_anew_what_a_screen_has_put_under_another_address(page:
     await expect(page).to_have_url("/?narrowed=yes")
 
 
+async def test_mistyped_address_leads_to_a_page_that_says_so(page: Page) -> None:
+    answer = await page.goto("/assetz")
+    assert answer is not None
+    assert answer.status == 404
+    await expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
+    await page.get_by_role("link", name="To the catalogue").click()
+    await expect(page).to_have_url("/")
+
+
 async def test_nobody_loses_what_is_unsaved_without_being_asked(page: Page) -> None:
     await page.route(
         "**/ui/screens/login.js",

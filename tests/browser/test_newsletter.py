@@ -149,6 +149,19 @@ async def test_change_of_another_window_is_shown_and_not_undone(page: Page, site
     await expect(page.get_by_text("Your choice is saved.")).to_be_visible()
 
 
+@pytest.mark.parametrize("page_of_a_link", ["preferences", "unsubscribe"])
+async def test_whoever_is_logged_in_needs_no_mailed_link(
+    page: Page, site: Site, page_of_a_link: str
+) -> None:
+    address = f"{page_of_a_link}@example.org"
+    site.sign_up(address)
+    await log_in(page, address)
+    await page.goto(f"/newsletter/{page_of_a_link}")
+    await expect(page.get_by_text(f"You are logged in as {address}")).to_be_visible()
+    await page.get_by_role("link", name="The newsletter of my account").click()
+    await expect(page).to_have_url("/account/newsletter")
+
+
 async def test_links_without_or_with_a_wrong_token_say_so(page: Page) -> None:
     for kind in ("confirm", "unsubscribe", "preferences"):
         await page.goto(f"/newsletter/{kind}")

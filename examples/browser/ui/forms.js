@@ -56,14 +56,18 @@ function focusRefused(element) {
 }
 
 /** The error of the form as a whole; it stands above the fields. */
-export const refusal = (form) => html`<div class="refusal" role="alert" tabindex="-1" ?hidden=${!form.error}>${form.error}</div>`;
+export const refusal = ({ error }) => html`
+  <div class="refusal" role="alert" tabindex="-1" ?hidden=${!error}>${error}</div>
+`;
 
 /** A labelled input. `options` are the input's own attributes, and `hint`, `optional`. */
 export function field(form, name, label, options = {}) {
-  const { type = "text", hint, optional = false, value = "", autocomplete = "off", inputmode, onInput, maxlength } = options;
+  const { type = "text", hint, optional = false, value = "", autocomplete = "off" } = options;
+  const { inputmode = nothing, maxlength = nothing, onInput } = options;
+  const isProse = ["email", "text"].includes(type) && optional;
   return fieldRow(form, name, label, { hint, optional }, (described, isInvalid) => html`
     <input id=${name} name=${name} type=${type} .value=${value} autocomplete=${autocomplete}
-      inputmode=${inputmode ?? nothing} maxlength=${maxlength ?? nothing} spellcheck=${["email", "text"].includes(type) && optional ? nothing : "false"}
+      inputmode=${inputmode} maxlength=${maxlength} spellcheck=${isProse ? nothing : "false"}
       autocapitalize=${type === "email" ? "none" : nothing} ?required=${!optional}
       aria-describedby=${described} aria-invalid=${isInvalid} @input=${onInput}>
   `);
@@ -75,7 +79,8 @@ export function passwordField(form, name, label, { autocomplete, hint, onInput, 
     <div class="with-button">
       <input id=${name} name=${name} type="password" autocomplete=${autocomplete} required autocapitalize="none"
         aria-describedby=${described} aria-invalid=${isInvalid} @input=${onInput}>
-      <button type="button" class="plain" aria-pressed="false" aria-controls=${name} @click=${togglePassword}>${t.show}</button>
+      <button type="button" class="plain" aria-label=${t.showWhat(label)} aria-controls=${name}
+        @click=${(event) => togglePassword(event, label)}>${t.show}</button>
     </div>
   `);
 }
@@ -95,14 +100,16 @@ export function fieldRow(form, name, label, { hint, optional, describedBy }, con
 }
 
 /** The button that sends; while it does, it says so and does nothing more. */
-export const submitButton = (form, label, style = "") => html`
-  <button class="button ${style}" aria-disabled=${form.isBusy}>${form.isBusy ? html`<span class="spinner"></span>` : nothing}${label}</button>
+export const submitButton = ({ isBusy }, label, style = "") => html`
+  <button class="button ${style}" aria-disabled=${isBusy}>
+    ${isBusy ? html`<span class="spinner"></span>` : nothing}${label}
+  </button>
 `;
 
-function togglePassword({ currentTarget: button }) {
+function togglePassword({ currentTarget: button }, label) {
   const input = document.getElementById(button.getAttribute("aria-controls"));
   const isShown = input.type === "password";
   input.type = isShown ? "text" : "password";
-  button.setAttribute("aria-pressed", isShown);
+  button.setAttribute("aria-label", isShown ? t.hideWhat(label) : t.showWhat(label));
   button.textContent = isShown ? t.hide : t.show;
 }

@@ -3,14 +3,14 @@ import { exchange } from "../api.js";
 import { html } from "../html.js";
 import { takeToken } from "../parts/link-token.js";
 import { createSubscription } from "../parts/subscription.js";
-import { isUnusable, unusableLink } from "../parts/unusable-link.js";
+import { isUnusable, unusableLink, withoutLink } from "../parts/unusable-link.js";
 import { texts } from "../texts.js";
 
 const t = await texts("newsletter");
 
 export default async function newsletterPreferences({ signal, update }) {
   const token = takeToken(signal);
-  if (!token) return unusableLink(t.preferences);
+  if (!token) return withoutLink(t.preferences);
   const link = createLink(token, signal);
   let found;
   try {

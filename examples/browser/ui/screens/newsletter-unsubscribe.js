@@ -4,14 +4,14 @@ import { createForm, refusal, submitButton } from "../forms.js";
 import { html } from "../html.js";
 import { focusHeading } from "../parts/heading.js";
 import { takeToken } from "../parts/link-token.js";
-import { isUnusable, unusableLink } from "../parts/unusable-link.js";
+import { isUnusable, unusableLink, withoutLink } from "../parts/unusable-link.js";
 import { texts } from "../texts.js";
 
 const t = await texts("newsletter");
 
 export default async function newsletterUnsubscribe({ signal, update }) {
   const token = takeToken(signal);
-  if (!token) return unusableLink(t.leave);
+  if (!token) return withoutLink(t.leave);
   const path = `/v1/newsletter/unsubscribe/${encodeURIComponent(token)}`;
   let link;
   try {

@@ -55,5 +55,8 @@ export default {
   nobody: "There is nothing to leave",
   nobodyLead: "The address that this link was made for gets no newsletter, or none any more.",
   noToken: "This link is not complete. Please open it again from the mail.",
+  noLinkNeeded: (email) =>
+    `You are logged in as ${email}. What this address receives is a part of your account.`,
+  ofMyAccount: "The newsletter of my account",
   aboutNewsletter: "About the newsletter",
 };

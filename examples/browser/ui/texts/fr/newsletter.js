@@ -55,5 +55,8 @@ export default {
   nobody: "Il n’y a rien à quitter",
   nobodyLead: "L’adresse pour laquelle ce lien a été créé ne reçoit pas, ou plus, de lettre d’information.",
   noToken: "Ce lien n’est pas complet. Veuillez l’ouvrir à nouveau depuis le courriel.",
+  noLinkNeeded: (email) =>
+    `Votre session est celle de ${email}. Ce que reçoit cette adresse se choisit dans votre compte.`,
+  ofMyAccount: "La lettre d’information de mon compte",
   aboutNewsletter: "À propos de la lettre d’information",
 };
