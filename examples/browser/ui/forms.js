@@ -77,8 +77,8 @@ export function field(form, name, label, options = {}) {
 export function passwordField(form, name, label, { autocomplete, hint, onInput, describedBy } = {}) {
   return fieldRow(form, name, label, { hint, describedBy }, (described, isInvalid) => html`
     <div class="with-button">
-      <input id=${name} name=${name} type="password" autocomplete=${autocomplete} required autocapitalize="none"
-        aria-describedby=${described} aria-invalid=${isInvalid} @input=${onInput}>
+      <input id=${name} name=${name} type="password" autocomplete=${autocomplete} required
+        autocapitalize="none" aria-describedby=${described} aria-invalid=${isInvalid} @input=${onInput}>
       <button type="button" class="plain" aria-label=${t.showWhat(label)} aria-controls=${name}
         @click=${(event) => togglePassword(event, label)}>${t.show}</button>
     </div>
@@ -88,7 +88,8 @@ export function passwordField(form, name, label, { autocomplete, hint, onInput, 
 /** Label, hint and refusals around a control; `control(describedBy, isInvalid)` draws it. */
 export function fieldRow(form, name, label, { hint, optional, describedBy }, control) {
   const refused = form.refused.get(name) ?? [];
-  const described = [hint && `${name}-hint`, refused.length && `${name}-refused`, describedBy].filter(Boolean);
+  const ids = [hint && `${name}-hint`, refused.length && `${name}-refused`, describedBy];
+  const described = ids.filter(Boolean);
   return html`
     <div class="field">
       <label for=${name}>${label} ${optional ? html`<small>${t.optional}</small>` : nothing}</label>

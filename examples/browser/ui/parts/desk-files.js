@@ -81,7 +81,9 @@ function nextStep(item) {
 }
 
 const step = ({ file }, sign, words, act) => html`
-  <button class="button secondary small" aria-label="${words} ${file.name}" @click=${act}>${sign} ${words}</button>
+  <button class="button secondary small" aria-label="${words} ${file.name}" @click=${act}>
+    ${sign} ${words}
+  </button>
 `;
 
 function interruptedRow(desk, each) {

@@ -203,15 +203,15 @@ export function translationsSection(editing) {
   return section(
     "translations",
     t.sections.translations,
-    [...others].map(
-      (code) => html`
+    [...others].map((code) => {
+      const field = (name, options) =>
+        textField(editing, `translations/${code}/${name}`, f[name], { lang: code, ...options });
+      return html`
         <h3>${languageTitle(code)}</h3>
-        ${textField(editing, `translations/${code}/title`, f.title, { lang: code })}
-        ${textField(editing, `translations/${code}/headline`, f.headline, { lang: code })}
-        ${textField(editing, `translations/${code}/summary`, f.summary, { lang: code, rows: 4 })}
-        ${isStory ? textField(editing, `translations/${code}/body`, f.body, { lang: code, rows: 9 }) : nothing}
-      `,
-    ),
+        ${field("title")} ${field("headline")} ${field("summary", { rows: 4 })}
+        ${isStory ? field("body", { rows: 9 }) : nothing}
+      `;
+    }),
   );
 }
 

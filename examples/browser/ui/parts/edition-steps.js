@@ -181,4 +181,4 @@ const UTC = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "s
 const utc = (local) => (Number.isNaN(Date.parse(local)) ? "" : t.inUtc(UTC.format(new Date(local))));
 
 /** The time at which it leaves, here and in UTC. */
-export const departure = (time) => html`${moment(time)} <small>(${t.inUtc(UTC.format(new Date(time)))})</small>`;
+export const departure = (time) => html`${moment(time)} <small>(${utc(time)})</small>`;

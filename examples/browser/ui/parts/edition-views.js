@@ -54,7 +54,9 @@ function buttons(desk) {
 }
 
 const saveButton = (draft) => html`
-  <button type="button" class="button small" ?disabled=${!draft.isDirty()} @click=${draft.save}>${t.save}</button>
+  <button type="button" class="button small" ?disabled=${!draft.isDirty()} @click=${draft.save}>
+    ${t.save}
+  </button>
 `;
 
 /** The steps beside sending it now, by what it waits for. */

@@ -62,7 +62,9 @@ const fields = (form, topic) => html`
   ${LANGUAGE_CODES.map((each) => field(form, `labels/${each}/name`, t.nameIn(languageName(each)), {
     value: topic?.labels[each]?.name ?? "", maxlength: 100, optional: each !== LANGUAGE_CODES[0],
   }))}
-  ${field(form, "terms", t.terms, { value: topic?.terms.join(", ") ?? "", hint: t.termsHint, optional: true })}
+  ${field(form, "terms", t.terms, {
+    value: topic?.terms.join(", ") ?? "", hint: t.termsHint, optional: true,
+  })}
   ${topic ? html`
     <label class="option">
       <input type="checkbox" name="retired" ?checked=${Boolean(topic.retired_at)}>
