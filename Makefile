@@ -11,7 +11,7 @@ CHROMIUM := apt-get update -qq && apt-get install -qq -y --no-install-recommends
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full screens browser checked lint format bench lock clean
+.PHONY: help run test test-full fast-suite full-suite screens browser lint format bench lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -19,10 +19,17 @@ help:  ## List the targets
 run: $(VENV)/.runtime  ## Start everything on http://127.0.0.1:8000: database, API, worker, mail catcher, demo catalogue
 	@exec $(BIN)/python -m app serve --demo
 
-test: checked  ## Lint, types, layers and tests (under 4 minutes)
+# Tests wait now and then; meanwhile types are checked.
+test: $(VENV)/.development  ## Lint, types, layers and tests (under 4 minutes)
+	@$(MAKE) --no-print-directory --jobs=2 lint fast-suite
+
+test-full: $(VENV)/.development browser  ## The same with everything slow: a browser, kill loops, load, long fuzzing
+	@$(MAKE) --no-print-directory --jobs=2 lint full-suite
+
+fast-suite: tests/__pycache__
 	$(BIN)/python -m pytest $(TESTERS)
 
-test-full: checked browser  ## The same with everything slow: a browser, kill loops, load, long fuzzing
+full-suite: tests/__pycache__
 	$(BIN)/python -m pytest $(TESTERS) -m "slow or not slow"
 
 screens: $(VENV)/.development browser  ## Take the pictures of the documentation anew
@@ -32,11 +39,8 @@ screens: $(VENV)/.development browser  ## Take the pictures of the documentation
 browser:
 	@command -v chromium >/dev/null || { echo "Chromium is needed: $(CHROMIUM)"; [ "$$(id -u)" = 0 ] && $(CHROMIUM); }
 
-# While types are checked on one core, the other compiles the tests, once for all their processes.
-checked: $(VENV)/.development
-	@$(MAKE) --no-print-directory --jobs=2 lint tests/__pycache__
-
-tests/__pycache__:
+# Compiled once for all processes of the tests.
+tests/__pycache__: | $(VENV)/.development
 	-@$(BIN)/python -m pytest --collect-only >/dev/null
 
 lint: $(VENV)/.development  ## ruff, mypy --strict, import layers

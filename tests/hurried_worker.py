@@ -128,7 +128,7 @@ async def eventually(check: Callable[[], Awaitable[Any]], *, within: float = 60)
     deadline = time.monotonic() + within
     while not await check():
         assert time.monotonic() < deadline, "it did not come to pass"
-        await asyncio.sleep(0.03)  # to ask costs those who are waited for
+        await asyncio.sleep(0.05)  # to ask costs those who are waited for
 
 
 async def reaches(database: Database, mail_id: UUID, state: str, *, within: float = 60) -> None:
