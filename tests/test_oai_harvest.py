@@ -74,7 +74,8 @@ async def fill(app: FastAPI, count: int) -> list[UUID]:
     return stories
 
 
-@pytest.mark.parametrize("method", ["GET", pytest.param("POST", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_whole_catalogue_is_harvested_in_pages_of_a_hundred(
     live_app: FastAPI, live_database: Database, url: str, method: str
 ) -> None:

@@ -82,7 +82,11 @@ async def test_progress_is_told_up_to_the_end(mp4: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"size": (1920, 1080), "pictures": 2}, (960, 540, Fraction(25))),
+        pytest.param(
+            {"size": (1920, 1080), "pictures": 2},
+            (960, 540, Fraction(25)),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             {"size": (1080, 1920), "pictures": 2}, (540, 960, Fraction(25)), marks=pytest.mark.slow
         ),

@@ -740,7 +740,9 @@ async def test_worker_sweeps_up_endpoints_that_have_failed_for_long(
         await eventually(are_disabled)
 
 
-@pytest.mark.parametrize("fault", ["hangs", "is slow", "is closed"])
+@pytest.mark.parametrize(
+    "fault", ["hangs", *(pytest.param(f, marks=pytest.mark.slow) for f in ("is slow", "is closed"))]
+)
 async def test_receiver_without_an_answer_holds_up_nobody_else(
     live_database: Database, keyring: Keyring, owner: Owner, sink: Sink, fault: str
 ) -> None:
