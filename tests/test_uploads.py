@@ -27,7 +27,7 @@ from app.http.rate_limits import DEFAULT_POLICIES
 from app.http.tus import parse_metadata
 from app.jobs.uploads import Cleaner
 from app.models import Rendition, Upload
-from app.services import policy
+from app.services import policy, upload_progress
 from app.services.upload_metadata import describe, safe_filename
 from app.settings import Settings
 from tests.conftest import running_app
@@ -39,6 +39,7 @@ from tests.tus_client import BYTES, Tus, metadata
 
 PIECE = 64
 FILE = hashlib.shake_128(b"a broadcast master").digest(1000)
+SHA1 = b64encode(hashlib.sha1(FILE).digest()).decode()  # noqa: S324  # as tus has it
 
 
 @pytest.fixture
@@ -602,6 +603,40 @@ async def test_bytes_are_counted_within_three_seconds_though_the_client_pauses_a
             await eventually(partial(has_counted, end))
 
     assert (await live.patch(path, 0, slowly())).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [({}, [500, 1000, 1000]), ({"Upload-Checksum": f"sha1 {SHA1}"}, [0, 0, 1000])],
+    ids=["plain", "checksum"],
+)
+async def test_silence_renews_no_lease(
+    live: Tus,
+    live_app: FastAPI,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: dict[str, str],
+    expected: list[int],
+) -> None:
+    """A client that has lost its line comes back after eight seconds, maybe to another process."""
+    monkeypatch.setattr(policy, "UPLOAD_FLUSH_INTERVAL", timedelta(seconds=0.05))
+    use_small_pieces(live_app, checkpoint_bytes=0)  # as in S3, where each piece is durable
+    counted: list[int] = []
+    count = upload_progress.count
+
+    async def noted(*args: Any, offset: int, **rest: Any) -> Any:
+        counted.append(offset)
+        return await count(*args, offset=offset, **rest)
+
+    monkeypatch.setattr(upload_progress, "count", noted)
+    path = await live.begin(1000)
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield FILE[:500]
+        await asyncio.sleep(0.5)
+        yield FILE[500:]
+
+    assert (await live.patch(path, 0, silent(), headers)).status_code == 204
+    assert counted == expected
 
 
 async def test_request_that_has_lost_its_lease_counts_nothing_more(

@@ -159,18 +159,21 @@ class Writer:
     def seconds_until_due(self) -> float:
         """How long what is written may still wait to be counted."""
         interval = policy.UPLOAD_FLUSH_INTERVAL
-        due_at = self._counted_at + interval if self._is_behind else self._clock() + interval
+        due_at = self._counted_at + interval if self._may_count else self._clock() + interval
         return max(0.0, (due_at - self._clock()).total_seconds())
 
     @property
-    def _is_behind(self) -> bool:
-        return self._offset > self._counted
+    def _may_count(self) -> bool:
+        """Whether there is something to count before the end; a checksum is of the whole body."""
+        return self._offset > self._counted and self._digest is None
 
     async def write(self, piece: bytearray) -> None:
-        """Put a piece, or nothing, into the store, and count what is there when it is time."""
+        """Put a piece into the store, or nothing, and count what is there when it is time."""
         if piece:
             await self._store_piece(piece)
-        is_due = self._is_behind and self.seconds_until_due() == 0
+        elif not self._may_count:
+            return  # or the lease of a client who is gone would never end
+        is_due = self._clock() >= self._counted_at + policy.UPLOAD_FLUSH_INTERVAL
         if is_due or self._offset >= self._counted + self._store.checkpoint_bytes:
             await self._count(self._counted if self._digest else self._offset)
 
