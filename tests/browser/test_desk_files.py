@@ -113,6 +113,33 @@ async def test_file_that_is_cut_paused_and_reloaded_arrives_whole(
     assert (file["name"], file["purpose"], file["sha256"]) == ("master", "master", hash_of(video))
 
 
+async def test_upload_waits_for_its_editor_while_another_uses_the_same_browser(
+    site: Site, token: str, far_page: Page, line: Line, video: Path
+) -> None:
+    page, other = far_page, "second-desk@example.org"
+    site.make_admin(other)
+    await log_in(page, EDITOR)
+    asset = make(site, token, "Shared", type="video")
+    await open_desk(page, asset)
+    line.speed = SLOW
+    await page.get_by_label("Drop files here").set_input_files(video)
+    await page.get_by_role("button", name="Upload", exact=True).click()
+    await percent_passes(page, 10)
+    page.on("dialog", lambda dialog: dialog.accept())  # the page asks before it goes
+    for address in (other, EDITOR):
+        await page.get_by_label("Your account: ").click()
+        await page.get_by_role("button", name="Log out").click()
+        await page.get_by_role("banner").get_by_role("link", name="Register").wait_for()
+        line.speed = None
+        await log_in(page, address)
+        await open_desk(page, asset)
+        waiting = page.locator(".master-file").filter(has_text="harbour_approach.mp4")
+        if address == other:
+            await page.wait_for_timeout(1000)  # it would ask for what there is
+            await expect(waiting).to_have_count(0)
+    await expect(waiting).to_contain_text(re.compile("Choose the same file to go on at [1-9]"))
+
+
 async def test_file_that_is_lost_on_the_way_can_be_chosen_again(
     site: Site, token: str, far_page: Page, line: Line, video: Path
 ) -> None:

@@ -80,6 +80,31 @@ async def test_key_is_shown_once_works_is_renewed_and_revoked(page: Page, site: 
     await expect(page.get_by_text("revoked", exact=True)).to_be_visible()
 
 
+async def test_refusal_that_comes_late_stays_out_of_the_next_question(page: Page) -> None:
+    for name in ("Brest", "Kiel"):
+        await make_key(page, name)
+        await page.get_by_role("button", name="I have copied it").click()
+    held: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        held.append(route)
+
+    await page.route("**/v1/api-keys/*", hold, times=1)
+    revoking = page.get_by_role("button", name="Revoke")
+    await revoking.first.click()
+    question = page.get_by_role("dialog", name=re.compile("^Revoke"))
+    await question.get_by_role("button", name="Revoke").click()
+    while not held:
+        await page.wait_for_timeout(50)
+    await question.get_by_role("button", name="Cancel").click()
+    await revoking.last.click()
+    await held[0].abort()
+    await page.wait_for_timeout(300)
+    await expect(question.get_by_role("alert")).to_be_hidden()
+    await question.get_by_role("button", name="Revoke").click()
+    await expect(revoking).to_have_count(1)
+
+
 def used_by(site: Site, token: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = site.call("GET", "/v1/usage", token)["items"]
     return rows

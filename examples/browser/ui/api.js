@@ -36,7 +36,7 @@ export async function call(path, options = {}) {
 /** The same, with the answer's headers: `{ body, tag, headers }`. */
 export async function exchange(path, options = {}) {
   const response = await respond(path, options);
-  const text = await response.text().catch(unreachable);
+  const text = await response.text().catch(unreachable(options));
   const isJson = /[/+]json/.test(response.headers.get("Content-Type") ?? "");
   const body = isJson && text ? JSON.parse(text) : text || null;
   return { body, tag: response.headers.get("ETag"), headers: response.headers };
@@ -64,16 +64,14 @@ async function send(path, { method, body, headers, signal, tag, once, cookies = 
   const request = { method: method ?? (body === undefined ? "GET" : "POST"), headers: sent, signal };
   request.body = isJson ? JSON.stringify(body) : body;
   request.credentials = cookies ? "include" : "omit";
-  try {
-    return await fetch(apiUrl(path), request);
-  } catch (error) {
-    return unreachable(error);
-  }
+  return fetch(apiUrl(path), request).catch(unreachable({ signal }));
 }
 
-function unreachable(error) {
-  throw error.name === "AbortError" ? error : new Unreachable(API_URL, { cause: error });
-}
+/** Not all browsers name the error of a call whose time is up after that. */
+const unreachable = ({ signal }) => (error) => {
+  const isGivenUp = error.name === "AbortError" && signal?.reason?.name !== "TimeoutError";
+  throw isGivenUp ? error : new Unreachable(API_URL, { cause: error });
+};
 
 const MERGE_PATCH = "application/merge-patch+json";
 

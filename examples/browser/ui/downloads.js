@@ -102,6 +102,7 @@ export function secondsLeft({ received, size, since }) {
 const isUnderway = ({ state }) => ["running", "waiting"].includes(state);
 
 function begin(download) {
+  if (downloads.get(download.key) !== download) return; // somebody else is logged in by now
   const controller = new AbortController();
   Object.assign(download, { controller, error: null, since: null });
   tell(download, "running");

@@ -48,7 +48,7 @@ export function keptFlow(...purposes) {
 }
 
 function read(purpose) {
-  const flow = JSON.parse(kept.get(FLOW + purpose));
+  const flow = kept.getJson(FLOW + purpose);
   if (!flow || Date.now() < flow.startedAt + KEPT_FOR) return flow;
   dropFlow(purpose);
   return null;
@@ -66,4 +66,4 @@ export function keepGrant(grant) {
 }
 
 export const dropGrant = () => keptInTab.drop(GRANT);
-export const keptGrant = () => JSON.parse(keptInTab.get(GRANT));
+export const keptGrant = () => keptInTab.getJson(GRANT);

@@ -14,6 +14,14 @@ function keptIn(area) {
 
   return {
     get: (name) => memory.get(name) ?? within((storage) => storage.getItem(name)) ?? null,
+    /** Null also for what is no JSON: other programs of this origin keep things here, too. */
+    getJson(name) {
+      try {
+        return JSON.parse(this.get(name));
+      } catch {
+        return null;
+      }
+    },
     /** Says whether it outlives the page. */
     set(name, value) {
       const isStored = within((storage) => (storage.setItem(name, value), true)) ?? false;

@@ -64,6 +64,7 @@ function accept(answer) {
     token: answer.access_token,
     validUntil: Date.now() + (answer.expires_in - MARGIN) * 1000,
   };
+  if (kept.get(HINT) !== answer.account.id) forgetDownloads(); // of who was here before
   if (answer.refresh_token) kept.set(REFRESH_TOKEN, answer.refresh_token);
   kept.set(HINT, answer.account.id); // last: it is what other tabs hear
   updateAccount(answer.account);
@@ -105,7 +106,9 @@ async function inTurn(work) {
   try {
     return await navigator.locks.request("session", { signal: inLimit() }, work);
   } catch (error) {
-    throw error.name === "TimeoutError" ? new Unreachable(API_URL, { cause: error }) : error;
+    // As browsers call it when `inLimit` is over; the work itself has limits of its own.
+    const isTimeUp = ["TimeoutError", "AbortError"].includes(error.name);
+    throw isTimeUp ? new Unreachable(API_URL, { cause: error }) : error;
   }
 }
 

@@ -38,7 +38,7 @@ export const hasDraft = (assetId) => kept.get(keyOf(assetId)) !== null;
 
 function forgetOldOnes() {
   for (const key of kept.names().filter((each) => each.startsWith(PREFIX))) {
-    if (keptAs(key).at < Date.now() - LIFETIME) forget(key);
+    if (!(keptAs(key)?.at > Date.now() - LIFETIME)) forget(key);
   }
 }
 

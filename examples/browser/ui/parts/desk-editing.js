@@ -110,11 +110,14 @@ async function send(editing, patch, asked) {
   else dropDraft(asset.id);
 }
 
+const pathOf = (file) => file?.url?.split("?")[0];
+const same = (shown, fresh) => (pathOf(shown) === pathOf(fresh) ? shown : fresh);
+
 /** Words change no file, but its address: with another one, what is being played would begin anew. */
 function withSameFiles(asset, editing) {
   const { poster, preview } = editing.asset;
   if (Date.now() - editing.readAt < ADDRESSES_SERVE) {
-    return { ...asset, poster: poster ?? asset.poster, preview: preview ?? asset.preview };
+    return { ...asset, poster: same(poster, asset.poster), preview: same(preview, asset.preview) };
   }
   editing.readAt = Date.now();
   return asset;

@@ -27,7 +27,9 @@ export function onUploads(listener, signal) {
   signal.addEventListener("abort", () => listeners.delete(listener));
 }
 
-export const uploadsOf = (assetId) => queue.filter((item) => item.assetId === assetId);
+/** Of whoever is logged in: what another person began here waits for them. */
+export const uploadsOf = (assetId) =>
+  queue.filter((item) => item.assetId === assetId && item.owner === currentAccount()?.id);
 export const areUploadsRunning = () =>
   queue.some(({ state }) => ["waiting", "hashing", "sending", "cut"].includes(state));
 
@@ -104,6 +106,8 @@ async function send(item) {
   item.upload.start();
 }
 
+const markOf = (owner, assetId) => `mma:${owner}:${assetId}:`;
+
 async function prepare(item) {
   const { assetId, file, rendition } = item;
   const sha256 = await hash(file);
@@ -121,7 +125,7 @@ async function prepare(item) {
       ...(sha256 && { sha256 }),
     },
     fingerprint: async () =>
-      ["mma", item.owner, assetId, rendition.name, file.name, file.size, file.lastModified].join(":"),
+      markOf(item.owner, assetId) + [rendition.name, file.name, file.size, file.lastModified].join(":"),
     onBeforeRequest: async (request) => request.setHeader("Authorization", `Bearer ${await accessToken()}`),
     onProgress: (sent) => note(item, sent),
     onSuccess: () => finish(item),
@@ -199,15 +203,13 @@ const isReadable = (file) =>
   );
 
 /**
- * Uploads that this browser began and did not finish: `{ filename, size, sent, rendition, forget }`. The
- * same file, chosen again, goes on where it was.
+ * Uploads that one began in this browser and did not finish: `{ filename, size, sent, rendition, forget }`.
+ * The same file, chosen again, goes on where it was.
  */
 export async function interrupted(assetId, signal) {
-  const known = await keptUploads.findAllUploads();
+  const known = await keptUploads.findUploadsBegunWith(markOf(currentAccount()?.id, assetId));
   const running = new Set(queue.map(({ upload }) => upload?.url));
-  const ours = known.filter(
-    ({ metadata, uploadUrl }) => metadata.asset_id === assetId && !running.has(uploadUrl),
-  );
+  const ours = known.filter(({ uploadUrl }) => !running.has(uploadUrl));
   return (await Promise.all(ours.map((each) => describe(each, signal)))).filter(Boolean);
 }
 

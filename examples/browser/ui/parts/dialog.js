@@ -9,42 +9,41 @@ let count = 0;
 /**
  * `draw(about, form)` gives `{ title, body, action, style }`, `action` being the words of its button.
  * `send(values, about, element)` does what is asked for; unless it gives null, the window closes then.
- * `ask(about)` opens it and gives what `send` gave or true, but null to whoever turns away.
+ * `ask(about)` opens it and gives what `send` gave or true, but null to whoever turns away. `form()` is
+ * that of the question which is open.
  */
 export function createDialog(update, { draw, send }) {
   const heading = `dialog-${++count}`;
-  const asking = { element: null, about: null, answer: null, settle: null };
+  const asking = { element: null, about: null, form: null, answer: null, settle: null };
   const keep = (element) => Object.assign(asking, { element });
   const close = () => asking.element?.close();
 
-  const form = createForm(update, async (values, element) => {
-    const { settle, about } = asking;
-    const answer = await send(values, about, element);
-    if (answer === null || settle !== asking.settle) return;
-    asking.answer = answer ?? true;
-    close();
-  });
-
   function ask(about = true) {
-    Object.assign(form, { error: null, refused: new Map() });
-    Object.assign(asking, { about, answer: null });
+    // A form of its own: what comes late of an earlier one is not for whoever is asked now.
+    const form = createForm(update, async (values, element) => {
+      const answer = await send(values, about, element);
+      if (answer === null || form !== asking.form) return;
+      asking.answer = answer ?? true;
+      close();
+    });
+    Object.assign(asking, { about, form, answer: null });
     update();
     asking.element.showModal();
     return new Promise((settle) => Object.assign(asking, { settle }));
   }
 
   function closed() {
-    asking.about = null;
+    Object.assign(asking, { about: null, form: null });
     update();
     asking.settle(asking.answer);
   }
 
   const view = () => html`
     <dialog class="question" ${ref(keep)} aria-labelledby=${heading} @close=${closed}>
-      ${asking.about ? question(draw(asking.about, form), { form, heading, close }) : nothing}
+      ${asking.about ? question(draw(asking.about, asking.form), { ...asking, heading, close }) : nothing}
     </dialog>
   `;
-  return { form, ask, view };
+  return { ask, view, form: () => asking.form };
 }
 
 const question = ({ title, body, action, style }, { form, heading, close }) => html`

@@ -114,11 +114,13 @@ function createSending({ draft, update, take, topics }, settled) {
 
   /** Of those who are subscribed at this moment; it is asked for anew each time. */
   async function countAudience() {
+    const form = dialog.form();
     try {
       await settled();
-      audience = (await call(`/v1/newsletter/editions/${draft.edition.id}/stats`)).audience;
+      const stats = await call(`/v1/newsletter/editions/${draft.edition.id}/stats`);
+      if (form === dialog.form()) audience = stats.audience;
     } catch (error) {
-      refuse(dialog.form, error);
+      refuse(form, error);
     }
     update();
   }

@@ -2,29 +2,32 @@
 import { html, nothing } from "../html.js";
 import { kept } from "../kept.js";
 import { say } from "../layout.js";
+import { currentAccount } from "../session.js";
 import { texts } from "../texts.js";
 
 const t = await texts("desk");
-let wasTold = false;
-let isNoteOpen = false;
+// Accounts.
+let toldTo = null;
+let noteFor = null;
 
 export function keep(name, draft) {
-  if (kept.set(name, JSON.stringify(draft)) || wasTold) return;
-  wasTold = isNoteOpen = true;
+  const editor = currentAccount()?.id;
+  if (kept.set(name, JSON.stringify(draft)) || toldTo === editor) return;
+  toldTo = noteFor = editor;
   say(t.notKept);
 }
 
 /** Null if there is none. */
-export const keptAs = (name) => JSON.parse(kept.get(name));
+export const keptAs = (name) => kept.getJson(name);
 
 export const forget = kept.drop;
 
 export function unkeptNote(update) {
   const close = () => {
-    isNoteOpen = false;
+    noteFor = null;
     update();
   };
-  return isNoteOpen
+  return noteFor !== null && noteFor === currentAccount()?.id
     ? html`
         <div class="notice">
           <p>${t.notKept}</p>

@@ -5,12 +5,14 @@ const PREFIX = "tus";
 
 function found(prefix) {
   const names = kept.names().filter((each) => each.startsWith(prefix));
-  return names.map((urlStorageKey) => ({ ...JSON.parse(kept.get(urlStorageKey)), urlStorageKey }));
+  const uploads = names.map((urlStorageKey) => ({ ...kept.getJson(urlStorageKey), urlStorageKey }));
+  return uploads.filter(({ metadata }) => metadata); // others may keep things under such names, too
 }
 
 export const keptUploads = {
   findAllUploads: async () => found(`${PREFIX}::`),
   findUploadsByFingerprint: async (fingerprint) => found(`${PREFIX}::${fingerprint}::`),
+  findUploadsBegunWith: async (start) => found(`${PREFIX}::${start}`),
   removeUpload: async (name) => kept.drop(name),
   async addUpload(fingerprint, upload) {
     const name = `${PREFIX}::${fingerprint}::${crypto.randomUUID()}`;

@@ -26,7 +26,7 @@ export async function createTopicEditor({ update, signal }) {
       const body = bodyOf(values, topic);
       if (topic) await call(`/v1/newsletter/topics/${topic.slug}`, { method: "PATCH", body });
       else await once({ ...body, slug: values.slug }, create(values.slug, body));
-      items = await load();
+      items = await load().catch(() => items); // it is saved all the same
     },
   });
   const view = () => html`${section(items, (topic) => dialog.ask({ topic }))} ${dialog.view()}`;

@@ -6,7 +6,7 @@ import { accountSections } from "../parts/account-sections.js";
 import { usernameField } from "../parts/new-password.js";
 import { refusedAt } from "../parts/refused-at.js";
 import { go } from "../router.js";
-import { currentAccount, logOut } from "../session.js";
+import { close, currentAccount, logOut } from "../session.js";
 import { texts } from "../texts.js";
 
 const t = await texts("account");
@@ -18,7 +18,7 @@ export default async function deleteAccount({ update }) {
     await refusedAt("password", ["wrong_password"], erase);
     await go("/", { replace: true });
     // The session is gone with the account; this tells the cookie and the other tabs.
-    await logOut().catch(() => {});
+    await logOut().catch(close);
   });
   const view = () => accountSections("profile", html`
     <h1 tabindex="-1">${t.deleteTitle}</h1>
