@@ -241,3 +241,13 @@ async def test_screens_have_no_accessibility_findings(site: Site, token: str, pa
         await page.set_viewport_size({"width": 320, "height": 640})
         excess = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert await page.evaluate(excess) <= 0
+
+
+async def test_what_others_keep_in_the_storage_closes_no_page(
+    site: Site, token: str, page: Page
+) -> None:
+    for name in ("desk-draft:somebody:something", "tus::somebody::something"):
+        await page.add_init_script(f"localStorage.setItem({name!r}, '{{')")
+    await log_in(page, EDITOR)
+    await open_desk(page, make(site, token, "Low tide", type="video"))
+    await expect(page.get_by_label("Drop files here")).to_be_attached()

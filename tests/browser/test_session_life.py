@@ -202,8 +202,10 @@ async def test_module_that_could_not_be_loaded_is_there_at_the_next_try(
     page: Page, failures: list[str]
 ) -> None:
     await page.goto("/")
+    log_in_link = page.get_by_role("link", name="Log in").first
+    await log_in_link.wait_for()  # with all modules of this page
     await page.context.set_offline(True)
-    await page.get_by_role("link", name="Log in").first.click()
+    await log_in_link.click()
     await expect(page.get_by_role("heading", name="be shown now")).to_be_focused()
     await page.context.set_offline(False)
     await page.get_by_role("button", name="Try again").click()
