@@ -129,6 +129,7 @@ async def test_upload_waits_for_its_editor_while_another_uses_the_same_browser(
     await page.get_by_role("button", name="Upload", exact=True).click()
     await percent_passes(page, 10)
     page.on("dialog", lambda dialog: dialog.accept())  # the page asks before it goes
+    waiting = page.locator(".master-file").filter(has_text="harbour_approach.mp4")
     for address in (other, EDITOR):
         await page.get_by_label("Your account: ").click()
         await page.get_by_role("button", name="Log out").click()
@@ -136,7 +137,6 @@ async def test_upload_waits_for_its_editor_while_another_uses_the_same_browser(
         line.speed = None
         await log_in(page, address)
         await open_desk(page, asset)
-        waiting = page.locator(".master-file").filter(has_text="harbour_approach.mp4")
         if address == other:
             await page.wait_for_timeout(1000)  # it would ask for what there is
             await expect(waiting).to_have_count(0)
