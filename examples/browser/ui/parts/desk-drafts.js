@@ -1,7 +1,7 @@
 // What is not saved yet, kept in this browser for its own account, so that a crash loses nothing.
 import { kept } from "../kept.js";
 import { currentAccount } from "../session.js";
-import { forget, keep, keptAs } from "./kept-drafts.js";
+import { keep } from "./kept-drafts.js";
 
 const PREFIX = "desk-draft";
 const LIFETIME = 30 * 86_400_000;
@@ -25,12 +25,12 @@ export function keepDraft({ asset, base, mine, update }) {
 export function dropDraft(assetId) {
   clearTimeout(waiting?.timer);
   waiting = null;
-  forget(keyOf(assetId));
+  kept.drop(keyOf(assetId));
 }
 
 export function keptDraft(assetId) {
   forgetOldOnes();
-  return keptAs(keyOf(assetId));
+  return kept.getJson(keyOf(assetId));
 }
 
 /** Assets with something unsaved in this browser. */
@@ -38,7 +38,7 @@ export const hasDraft = (assetId) => kept.get(keyOf(assetId)) !== null;
 
 function forgetOldOnes() {
   for (const key of kept.names().filter((each) => each.startsWith(PREFIX))) {
-    if (!(keptAs(key)?.at > Date.now() - LIFETIME)) forget(key);
+    if (!(kept.getJson(key)?.at > Date.now() - LIFETIME)) kept.drop(key);
   }
 }
 

@@ -2,8 +2,9 @@
 // in this browser's storage; what another editor changed meanwhile is merged, and loses nothing.
 import { exchange, Problem, Unreachable } from "../api.js";
 import { refuse } from "../forms.js";
+import { kept } from "../kept.js";
 import { changedPlaces, flatten, patchOf, rebase } from "./edition-values.js";
-import * as device from "./kept-drafts.js";
+import { keep as keepOnDevice } from "./kept-drafts.js";
 
 // Milliseconds: of a pause in typing, and until the next try when the server can't be reached.
 const PAUSE = 1200;
@@ -78,19 +79,19 @@ function dismiss(draft) {
 
 function forget(draft) {
   clearTimeout(draft.timer);
-  device.forget(draft.keptAs);
+  kept.drop(draft.keptAs);
   draft.mine = { ...draft.base };
 }
 
 function keep({ keptAs, base, mine }) {
-  if (isDirty({ base, mine })) device.keep(keptAs, { base, mine });
-  else device.forget(keptAs);
+  if (isDirty({ base, mine })) keepOnDevice(keptAs, { base, mine });
+  else kept.drop(keptAs);
 }
 
 function restore(draft) {
-  const kept = device.keptAs(draft.keptAs);
-  if (!kept) return;
-  merge(draft, { body: draft.edition, tag: draft.tag }, kept);
+  const unsaved = kept.getJson(draft.keptAs);
+  if (!unsaved) return;
+  merge(draft, { body: draft.edition, tag: draft.tag }, unsaved);
   draft.wasRestored = isDirty(draft);
   wait(draft, PAUSE);
 }

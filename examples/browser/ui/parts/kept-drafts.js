@@ -17,11 +17,6 @@ export function keep(name, draft) {
   say(t.notKept);
 }
 
-/** Null if there is none. */
-export const keptAs = (name) => kept.getJson(name);
-
-export const forget = kept.drop;
-
 export function unkeptNote(update) {
   const close = () => {
     noteFor = null;

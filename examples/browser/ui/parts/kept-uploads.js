@@ -10,7 +10,6 @@ function found(prefix) {
 }
 
 export const keptUploads = {
-  findAllUploads: async () => found(`${PREFIX}::`),
   findUploadsByFingerprint: async (fingerprint) => found(`${PREFIX}::${fingerprint}::`),
   findUploadsBegunWith: async (start) => found(`${PREFIX}::${start}`),
   removeUpload: async (name) => kept.drop(name),
