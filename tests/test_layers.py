@@ -13,7 +13,6 @@ from fastapi.routing import APIRoute
 
 from app import db, deps, main
 from app.http.strict_json import StrictJsonRoute
-from app.main import ROUTERS
 from app.routers import dev_mail
 
 PROJECT = Path(main.__file__).parent.parent
@@ -23,7 +22,7 @@ MAX_FUNCTION_LINES = 40
 MAX_MODULE_LINES = 250
 ROUTES = [
     route
-    for router in (*ROUTERS, dev_mail.router)
+    for router in (*main.ROUTERS, dev_mail.router)
     for route in router.routes
     if isinstance(route, APIRoute)
 ]

@@ -80,14 +80,18 @@ async def test_download_outlives_a_cut_line_and_is_the_file_that_was_promised(
     assert saved == expected_hash(site)
 
 
-async def test_paused_download_goes_on_after_a_reload(
-    far_page: Page, line: Line, site: Site
-) -> None:
-    page = far_page
+async def begin_and_pause(page: Page, line: Line) -> None:
     await begin_slowly(page, line)
     await page.get_by_role("button", name=f"Pause: {NAME}").click()
     await expect(page.get_by_text("Paused", exact=True)).to_be_visible()
     line.speed = None
+
+
+async def test_paused_download_goes_on_after_a_reload(
+    far_page: Page, line: Line, site: Site
+) -> None:
+    page = far_page
+    await begin_and_pause(page, line)
     await page.reload()
     go_on = page.get_by_role("button", name="Continue (")
     await expect(go_on).not_to_have_text("Continue (0%)")
@@ -101,10 +105,7 @@ async def test_next_person_at_the_device_sees_no_download_of_the_one_who_logged_
     far_page: Page, line: Line, site: Site
 ) -> None:
     page = far_page
-    await begin_slowly(page, line)
-    await page.get_by_role("button", name=f"Pause: {NAME}").click()
-    await expect(page.get_by_text("Paused", exact=True)).to_be_visible()
-    line.speed = None
+    await begin_and_pause(page, line)
     await page.get_by_label(f"Your account: {EMAIL}").click()
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_role("banner").get_by_role("link", name="Register")).to_be_visible()
