@@ -27,7 +27,7 @@ from app.http.keyed_requests import KeyedRequestsMiddleware
 from app.http.request_id import RequestIdMiddleware
 from app.lifespan import change_listener
 from app.models import Account, ApiKeyUsage
-from app.services import key_records
+from app.services import key_records, policy
 from app.services.key_records import KeyCaller, KeyRecords
 from app.settings import Settings
 from tests.conftest import running_app
@@ -583,6 +583,48 @@ async def test_answer_that_was_refused_in_the_middle_of_an_outage_says_so(
         service.gate._records = KeyRecords(SlowReader(ConnectionRefusedError()))
         service.going_on.set()
         assert code_of(await polling) == (503, "service_unavailable")
+
+
+async def test_stream_waits_for_a_database_that_is_away_and_goes_on(
+    live_client: httpx.AsyncClient, live_jane: Headers, live_database: Database, clock: Clock
+) -> None:
+    """As after a restart: nothing leaves that nobody could judge, and nothing is cut off."""
+    made = await make_key(live_client, live_jane)
+    service = Service(live_database, clock)
+    scope = http_scope("/stream", headers=[("authorization", f"Bearer {made['key']}")])
+    streaming = asyncio.create_task(messages_of(service.app, scope))
+    await until(lambda: service.chunks > 3)
+    known, away = service.gate._records, SlowReader(ConnectionRefusedError())
+    service.gate._records = KeyRecords(away)
+    await until(lambda: away.asked >= 3)
+    held = service.chunks
+    await asyncio.sleep(0.2)
+    assert service.chunks == held
+    service.gate._records = known
+    sent = await streaming
+    assert [each["body"] for each in sent[1:]] == [b"chunk\n"] * 100 + [b""]
+    assert sent[-1]["more_body"] is False
+
+
+async def test_stream_is_cut_off_when_the_database_stays_away(
+    live_client: httpx.AsyncClient,
+    live_jane: Headers,
+    live_database: Database,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert timedelta(seconds=30) == policy.KEY_CHECK_PATIENCE
+    monkeypatch.setattr(policy, "KEY_CHECK_PATIENCE", timedelta(seconds=0.5))
+    made = await make_key(live_client, live_jane)
+    service = Service(live_database, clock)
+    scope = http_scope("/stream", headers=[("authorization", f"Bearer {made['key']}")])
+    streaming = asyncio.create_task(messages_of(service.app, scope))
+    await until(lambda: service.chunks > 3)
+    away = SlowReader(ConnectionRefusedError())
+    service.gate._records = KeyRecords(away)
+    sent = await streaming
+    assert away.asked >= 2
+    assert sent[-1]["more_body"] is True
 
 
 @pytest.mark.parametrize("by", ["key", "session"])

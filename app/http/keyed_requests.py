@@ -4,13 +4,14 @@ Whoever shows a key is told if it is no good, also where none is needed. The rou
 whether the key is good enough (app/deps/authorization.py).
 """
 
+import asyncio
 import time
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.crypto import InvalidToken
-from app.errors import AppError, RateLimited, problem
+from app.errors import AppError, RateLimited, ServiceUnavailable, problem
 from app.http.key_gate import KeyGate
 from app.http.rate_limits import is_unlimited
 from app.http.shown_keys import OAUTH_PREFIX, shown_token
@@ -69,7 +70,8 @@ class _KeyedAnswer:
     """Counts the bytes of an answer, and sends nothing a second after its key has ended.
 
     That is looked at when something is about to leave: a long poll or a stream may have begun
-    long before. A file that the connection sends by itself (sendfile) goes on to its end.
+    long before. A file that the connection sends by itself (sendfile) goes on to its end. Where the
+    database is away, an answer that has not begun is a 503, and the rest of one that has waits.
     """
 
     def __init__(
@@ -87,20 +89,30 @@ class _KeyedAnswer:
         if self._is_over:
             raise ClientDisconnect
         if self._token is not None and time.monotonic() >= self._good_until:
-            refusal = await self._refusal(self._token)
+            has_begun = message["type"] != "http.response.start"
+            refusal = await self._refusal(self._token, patient=has_begun)
             if refusal is not None:
                 await self._end(message, refusal)
                 return
         await self._send_counted(message)
 
-    async def _refusal(self, token: str) -> AppError | None:
-        begun = time.monotonic()
-        try:
-            await self._gate.identify(token)
-        except AppError as refusal:
-            return refusal
-        self._good_until = begun + _CHECKED_FOR
-        return None
+    async def _refusal(self, token: str, *, patient: bool) -> AppError | None:
+        """Why nothing more may leave; for the patient, not because nobody can tell just now."""
+        patience = policy.KEY_CHECK_PATIENCE.total_seconds() if patient else 0
+        until = time.monotonic() + patience
+        while True:
+            begun = time.monotonic()
+            try:
+                await self._gate.identify(token)
+            except ServiceUnavailable as outage:  # it says nothing of the key
+                if begun >= until:
+                    return outage
+                await asyncio.sleep(policy.ACCESS_CHECK_INTERVAL.total_seconds())
+            except AppError as refusal:
+                return refusal
+            else:
+                self._good_until = begun + _CHECKED_FOR
+                return None
 
     async def _end(self, message: Message, refusal: AppError) -> None:
         """Say so if the answer has not begun; else cut it off, as a client that left would."""

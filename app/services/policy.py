@@ -47,6 +47,8 @@ KEY_TOKEN_LIFETIME = timedelta(hours=1)
 # What is known of a key is read again after so long, and so a revoked one ends within a second,
 # whatever goes unheard.
 KEY_RECORD_MAX_AGE = timedelta(milliseconds=500)
+# An answer under way is held back for so long while the database, which knows its key, is away.
+KEY_CHECK_PATIENCE = timedelta(seconds=30)
 KEY_CALLS_PER_MINUTE = 1_200
 KEY_CALLS_PER_DAY = 200_000
 # What a killed process has not stored of its counts.
