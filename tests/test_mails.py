@@ -36,6 +36,7 @@ API_KEY = {"key": "Archive <Brest> (…x7Qd)", "scopes": "assets:read, assets:do
 TITLES = ["Ships [and](https://evil.example) <boats>", "> Dogs & harbour", "A third"]
 MATCHES = {
     "total": "7",
+    "unsubscribe": f"https://api.example/v1/saved-searches/stop/{'a' * 100}",
     "searches": json.dumps(
         [
             {
@@ -279,6 +280,22 @@ def test_headers() -> None:
         "text/plain",
         "text/html",
     ]
+
+
+def test_mails_that_one_may_not_want_can_be_ended_by_the_mail_program() -> None:
+    """RFC 8058; the address stays one word, which a program can read, however long it is."""
+    message = compose(
+        rendered("saved_search_matches"),
+        mail_id=MAIL_ID,
+        sender="account@media.example",
+        recipient="ada@example.org",
+        now=NOW,
+    )
+    raw = message.as_bytes(policy=SMTP)
+    assert b"\r\nList-Unsubscribe: <%b>\r\n" % MATCHES["unsubscribe"].encode() in raw
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in raw
+    with_it = [kind for kind in KINDS if composed(kind)["List-Unsubscribe"]]
+    assert with_it == ["saved_search_matches"]
 
 
 @pytest.mark.parametrize(

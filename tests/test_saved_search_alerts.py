@@ -339,6 +339,13 @@ async def test_one_mail_tells_of_all_searches_with_the_newest_first(
     assert stop.startswith("https://api.example/v1/saved-searches/stop/")
     answer = await jane.post(stop.removeprefix("https://api.example"))
     assert answer.json() == {"name": "Harbours", "is_active": False}
+    for_all = mail.params["unsubscribe"]
+    assert for_all.startswith("https://api.example/v1/saved-searches/stop/")
+    answer = await jane.post(for_all.removeprefix("https://api.example"))
+    assert answer.json() == {"name": None, "is_active": False}
+    await appear(app, "later", title="A harbour")
+    await look(database)
+    assert await send(database, keyring, NOON + 60 * MINUTE) == 0
 
 
 async def test_titles_are_in_the_language_of_the_account(

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.db import Database
-from app.models import SavedSearch
+from app.models import Account, SavedSearch
 from app.services import policy, saved_search_links
 from app.services.saved_searches import filters_of
 from tests.factories import publish_story, publish_video
@@ -271,6 +271,33 @@ async def test_link_shows_by_get_and_stops_by_post(
     assert (await jane.get(f"{PATH}/{saved['id']}")).json()["paused"] is True
     await jane.delete(f"{PATH}/{saved['id']}")
     assert (await jane.post(address)).json() == {"name": None, "is_active": False}
+
+
+async def test_link_for_all_stops_all_mails_of_its_account_and_nothing_else(
+    jane: httpx.AsyncClient, app: FastAPI, database: Database, mailbox: Mailbox
+) -> None:
+    alerts = ("mail", "webhook", "none", "mail")
+    saved = [(await save(jane, name=alert, alert=alert))["id"] for alert in alerts]
+    [account] = await rows(database, Account)
+    async with Api(app) as stranger:
+        joe = bearer(await sign_up(stranger, mailbox, "joe@example.org"))
+        others = {"name": "Mine", "alert": "mail"}
+        assert (await stranger.post(PATH, json=others, headers=joe)).status_code == 201
+        token = saved_search_links.make_for_all(account.id, keyring=mailbox.keyring)
+        address = f"{PATH}/stop/{token}"
+        page = await stranger.get(address, headers={"Accept": "text/html"})
+        assert "what newly matches your saved searches." in page.text
+        for _ in range(2):
+            assert (await stranger.get(address)).json() == {"name": None, "is_active": True}
+        for _ in range(2):  # as a mail program does (RFC 8058)
+            stopped = await stranger.post(address, data={"List-Unsubscribe": "One-Click"})
+            assert stopped.json() == {"name": None, "is_active": False}
+        page = await stranger.get(address, headers={"Accept": "text/html"})
+        assert "These mails are sent no more." in page.text
+        [mine] = (await stranger.get(PATH, headers=joe)).json()["items"]
+        assert mine["paused"] is False
+    paused = [(await jane.get(f"{PATH}/{each}")).json()["paused"] for each in saved]
+    assert paused == [True, False, False, True]
 
 
 async def test_link_can_not_be_made_by_others(jane: httpx.AsyncClient, mailbox: Mailbox) -> None:

@@ -38,7 +38,10 @@ async def describe_stop_link(
     deployment: DeploymentDep,
     locale: PreferredLocale,
 ) -> Response:
-    """Which search the link is about. It stops nothing, since mail scanners open every link."""
+    """What the link is about: a search by its name, or all of an account, without a name.
+
+    It stops nothing, since mail scanners open every link.
+    """
     found = await saved_search_links.describe(session, token, keyring=deployment.keyring)
     return _described(request, found, locale)
 
@@ -52,7 +55,10 @@ async def stop_by_link(
     locale: PreferredLocale,
     now: Now,
 ) -> Response:
-    """Pause the search by one click, without any log-in; repeated, it gives the same answer."""
+    """Pause it by one click, without any log-in; repeated, it gives the same answer.
+
+    Mail programs call the address of `List-Unsubscribe`, which is for all searches (RFC 8058).
+    """
     keyring = deployment.keyring
     await saved_search_links.stop(session, token, keyring=keyring, now=now)
     found = await saved_search_links.describe(session, token, keyring=keyring)

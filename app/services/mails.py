@@ -12,9 +12,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import parseaddr
 from typing import Literal
 from urllib.parse import urlencode, urlsplit
@@ -24,10 +24,13 @@ import idna
 from babel import Locale
 from babel.dates import format_timedelta
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from typing_extensions import override
 
 from app.services import policy
 
 PRODUCT = "Multimedia Account"
+# Of a mail's values, the address that ends mails of its kind by one POST (RFC 8058).
+UNSUBSCRIBE = "unsubscribe"
 DEFAULT_LANGUAGE = "en"
 _environment = Environment(
     loader=PackageLoader("app", "templates/mail"),
@@ -51,6 +54,7 @@ class RenderedMail:
     subject: str
     text: str
     html: str
+    unsubscribe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,21 @@ def render(kind: str, locale: str, params: Mapping[str, str], *, site: str) -> R
         blocks=blocks,
         footer=footer,
     )
-    return RenderedMail(language, subject, _text(blocks, footer, params), html)
+    text = _text(blocks, footer, params)
+    return RenderedMail(language, subject, text, html, params.get(UNSUBSCRIBE))
+
+
+class _AddressHeader(UnstructuredHeader, BaseHeader):
+    """A header of one URL, which the library would encode when it is as long as a line."""
+
+    @override
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_headers = HeaderRegistry()
+_headers.map_to_type("list-unsubscribe", _AddressHeader)
+_POLICY = SMTP.clone(header_factory=_headers)
 
 
 def compose(
@@ -92,7 +110,7 @@ def compose(
     """Put a rendered mail into an envelope of headers; each attempt has the same Message-ID."""
     refuse_control_characters([sender, recipient])
     name, address = parseaddr(sender)
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     message["From"] = Address(name or PRODUCT, addr_spec=address)
     message["To"] = recipient
     message["Subject"] = mail.subject
@@ -101,6 +119,9 @@ def compose(
     # RFC 3834, and Exchange's own word: no out-of-office answers to these.
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
+    if mail.unsubscribe is not None:
+        message["List-Unsubscribe"] = f"<{mail.unsubscribe}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content(mail.text, cte="quoted-printable")
     message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
     message["Content-Language"] = mail.language  # now, since setting the content removes it

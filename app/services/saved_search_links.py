@@ -1,12 +1,14 @@
-"""The link in the mails of a saved search that stops them, without any log-in.
+"""The links in the mails of saved searches that stop them, without any log-in.
 
-Its token is not stored and does not expire: it must work for as long as the mail is kept, and what
-it allows is to pause one search.
+Each search that a mail tells of has one of its own; that of the mail's header is for all searches
+of the account. A token is not stored and does not expire: it must work for as long as the mail is
+kept, and what it allows is to pause searches.
 """
 
 import binascii
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, get_args
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,42 +20,61 @@ from app.services.newsletter_tokens import TokenRefused
 
 ID_BYTES, MAC_BYTES = 16, 13
 
+# Of a search, or of an account and so of all its searches.
+_Purpose = Literal["saved-search-stop", "saved-searches-stop"]
+
 
 @dataclass(frozen=True, slots=True)
 class StopLink:
-    # None when the search is gone.
+    # None when the search is gone, or the link is for all.
     name: str | None
     # Whether it still sends mails.
     is_active: bool
 
 
 def make(search_id: UUID, *, keyring: Keyring) -> str:
-    return base64url(search_id.bytes + _mac(search_id.bytes, keyring))
+    return _make("saved-search-stop", search_id, keyring)
+
+
+def make_for_all(account_id: UUID, *, keyring: Keyring) -> str:
+    return _make("saved-searches-stop", account_id, keyring)
 
 
 async def describe(session: AsyncSession, token: str, *, keyring: Keyring) -> StopLink:
     """What a link would stop; changes nothing. Raises `TokenRefused`."""
-    search = await session.get(SavedSearch, _read(token, keyring))
+    purpose, its_id = _read(token, keyring)
+    if purpose == "saved-searches-stop":
+        return StopLink(name=None, is_active=await saved_searches.mails_any(session, its_id))
+    search = await session.get(SavedSearch, its_id)
     if search is None:
         return StopLink(name=None, is_active=False)
     return StopLink(search.name, is_active=search.alert != "none" and not search.paused)
 
 
 async def stop(session: AsyncSession, token: str, *, keyring: Keyring, now: datetime) -> None:
-    """Pause the search; again changes nothing. Raises `TokenRefused`."""
-    await saved_searches.stop(session, _read(token, keyring), now=now)
+    """Pause what the link is for; again changes nothing. Raises `TokenRefused`."""
+    purpose, its_id = _read(token, keyring)
+    if purpose == "saved-searches-stop":
+        await saved_searches.stop_mails(session, its_id, now=now)
+    else:
+        await saved_searches.stop(session, its_id, now=now)
 
 
-def _read(token: str, keyring: Keyring) -> UUID:
+def _make(purpose: _Purpose, its_id: UUID, keyring: Keyring) -> str:
+    return base64url(its_id.bytes + _mac(purpose, its_id.bytes, keyring))
+
+
+def _read(token: str, keyring: Keyring) -> tuple[_Purpose, UUID]:
     try:
         data = base64url_decode(token)
     except (ValueError, binascii.Error):
         raise TokenRefused from None
     body, mac = data[:ID_BYTES], data[ID_BYTES:]
-    if len(body) != ID_BYTES or not equal(mac, _mac(body, keyring)):
-        raise TokenRefused
-    return UUID(bytes=body)
+    for purpose in get_args(_Purpose):
+        if len(body) == ID_BYTES and equal(mac, _mac(purpose, body, keyring)):
+            return purpose, UUID(bytes=body)
+    raise TokenRefused
 
 
-def _mac(body: bytes, keyring: Keyring) -> bytes:
-    return keyring.digest("saved-search-stop", body)[:MAC_BYTES]
+def _mac(purpose: _Purpose, body: bytes, keyring: Keyring) -> bytes:
+    return keyring.digest(purpose, body)[:MAC_BYTES]

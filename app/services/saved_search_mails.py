@@ -14,13 +14,14 @@ from sqlalchemy.orm import aliased
 from app.crypto import Keyring
 from app.errors import NotFound
 from app.formats.addresses import Addresses
-from app.models import SavedSearch, SavedSearchMatch
+from app.models import Account, SavedSearch, SavedSearchMatch
 from app.services import (
     accounts,
     asset_matches,
     edition_assets,
     languages,
     mail_outbox,
+    mails,
     policy,
     saved_search_links,
 )
@@ -67,7 +68,7 @@ async def mail(
     if not news or account.suspended_at is not None:
         return False
     telling = [search for search in telling if search.id in news]
-    params = await _params(session, telling, news, account.locale, keyring, newsroom)
+    params = await _params(session, account, telling, news, keyring, newsroom)
     await mail_outbox.enqueue(
         session,
         kind="saved_search_matches",
@@ -117,9 +118,9 @@ _NOT_SYNCHRONISED = {"synchronize_session": False}
 
 async def _params(
     session: AsyncSession,
+    account: Account,
     searches: Iterable[SavedSearch],
     news: _News,
-    locale: str,
     keyring: Keyring,
     newsroom: Newsroom,
 ) -> dict[str, str]:
@@ -128,21 +129,27 @@ async def _params(
     shown = {search_id: ids[: policy.ALERT_MAIL_ASSETS] for search_id, ids in news.items()}
     references = {str(asset_id) for ids in shown.values() for asset_id in ids}
     documents = await edition_assets.find(session, references)
-    language = languages.nearest(locale)
+    language = languages.nearest(account.locale)
+
+    def stop_link(token: str) -> str:
+        return addresses.absolute(f"/v1/saved-searches/stop/{token}")
 
     def described(search: SavedSearch) -> dict[str, Any]:
         cards = [
             edition_assets.card(documents[str(each)], language, addresses)
             for each in shown[search.id]
         ]
-        token = saved_search_links.make(search.id, keyring=keyring)
         return {
             "name": search.name,
             "assets": [{"title": card.title, "url": card.url} for card in cards],
             "left_out": len(news[search.id]) - len(cards),
-            "stop": addresses.absolute(f"/v1/saved-searches/stop/{token}"),
+            "stop": stop_link(saved_search_links.make(search.id, keyring=keyring)),
         }
 
     total = len({asset_id for ids in news.values() for asset_id in ids})
     found = [described(search) for search in searches]
-    return {"searches": json.dumps(found), "total": str(total)}
+    return {
+        "searches": json.dumps(found),
+        "total": str(total),
+        mails.UNSUBSCRIBE: stop_link(saved_search_links.make_for_all(account.id, keyring=keyring)),
+    }

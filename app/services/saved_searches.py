@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import AppError, NotFound
@@ -93,6 +93,23 @@ async def stop(session: AsyncSession, search_id: UUID, *, now: datetime) -> None
     search = await session.get(SavedSearch, search_id, with_for_update=True)
     if search is not None:
         await _apply(session, search, {"paused": True}, now=now)
+
+
+async def stop_mails(session: AsyncSession, account_id: UUID, *, now: datetime) -> None:
+    """Pause all searches that mail an account."""
+    query = _mailing(account_id).order_by(SavedSearch.id).with_for_update()
+    for search in await session.scalars(query):
+        await _apply(session, search, {"paused": True}, now=now)
+
+
+async def mails_any(session: AsyncSession, account_id: UUID) -> bool:
+    """Whether some search mails an account."""
+    return await session.scalar(_mailing(account_id).limit(1)) is not None
+
+
+def _mailing(account_id: UUID) -> Select[SavedSearch]:
+    query = select(SavedSearch).where(SavedSearch.account_id == account_id)
+    return query.where(SavedSearch.alert == "mail", SavedSearch.paused.is_(False))
 
 
 async def _apply(
