@@ -15,7 +15,13 @@ from app.deps.application import (
     get_hasher,
     get_newsroom,
 )
-from app.deps.authentication import AnyCaller, CurrentAccount, KnownCaller, ProofDep, get_account
+from app.deps.authentication import (
+    AnyCaller,
+    CurrentAccount,
+    KnownCaller,
+    PasswordCheckDep,
+    get_account,
+)
 from app.deps.authorization import (
     PUBLIC_READ,
     ActingEditor,
@@ -76,8 +82,8 @@ __all__ = [
     "OptionalCaller",
     "OptionalVersionCheckDep",
     "PageDep",
+    "PasswordCheckDep",
     "PreferredLocale",
-    "ProofDep",
     "PublicReaderDep",
     "ReaderDep",
     "RoomToWait",

@@ -1,6 +1,5 @@
 """Who asks: a person with a session, or a key; and whether the password was proven just now."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, cast
 
@@ -15,9 +14,9 @@ from app.errors import LoginRequired
 from app.http.keyed_requests import KEY
 from app.http.openapi_security import for_keys_with, for_people
 from app.http.shown_keys import shown_token
-from app.models import Account
-from app.services import auth, reauthentication
+from app.services import auth
 from app.services.auth import Caller, InsufficientScope, LoggedIn
+from app.services.reauthentication import PasswordCheck
 
 _CALLER = "caller"
 
@@ -76,34 +75,17 @@ async def get_account(request: Request, now: Now) -> LoggedIn:
 
 CurrentAccount = Annotated[LoggedIn, Depends(for_people(get_account))]
 
-# The account as it was, if the password was given and right (reauthentication.proven_account).
-Proof = Callable[[str | None], Awaitable[Account | None]]
 
-
-async def get_proof(
+async def get_password_check(
     caller: CurrentAccount,
     transactions: Transactions,
     hasher: HasherDep,
     client: CurrentClient,
     deployment: DeploymentDep,
     now: Now,
-) -> Proof:
-    """Checks a password that came with a request which needs a recent proof of it."""
-
-    async def check(password: str | None) -> Account | None:
-        if password is None:
-            return None
-        return await reauthentication.check_password(
-            transactions,
-            hasher,
-            account_id=caller.account_id,
-            password=password,
-            client=client,
-            deployment=deployment,
-            now=now,
-        )
-
-    return check
+) -> PasswordCheck:
+    """For what needs a recent proof of the password."""
+    return PasswordCheck(transactions, hasher, caller.account_id, client, deployment, now)
 
 
-ProofDep = Annotated[Proof, Depends(get_proof)]
+PasswordCheckDep = Annotated[PasswordCheck, Depends(get_password_check)]

@@ -11,8 +11,8 @@ from app.deps import (
     CurrentAccount,
     CurrentClient,
     DeploymentDep,
-    HasherDep,
     Now,
+    PasswordCheckDep,
     SessionDep,
     Transactions,
 )
@@ -80,7 +80,7 @@ async def delete_account(
     body: AccountDeletion,
     caller: CurrentAccount,
     transactions: Transactions,
-    hasher: HasherDep,
+    check_password: PasswordCheckDep,
     client: CurrentClient,
     deployment: DeploymentDep,
     now: Now,
@@ -88,7 +88,7 @@ async def delete_account(
     """Erase the account and everything tied to it, now. A mail confirms it."""
     await accounts.erase(
         transactions,
-        hasher,
+        check_password,
         caller=caller,
         password=body.password,
         client=client,
@@ -116,7 +116,7 @@ async def change_password(
     body: PasswordChange,
     caller: CurrentAccount,
     transactions: Transactions,
-    hasher: HasherDep,
+    check_password: PasswordCheckDep,
     client: CurrentClient,
     deployment: DeploymentDep,
     now: Now,
@@ -124,7 +124,7 @@ async def change_password(
     """Change the password; all other sessions end and the owner is told by mail."""
     await passwords.change(
         transactions,
-        hasher,
+        check_password,
         caller=caller,
         current_password=body.current_password,
         new_password=body.new_password,
@@ -143,19 +143,17 @@ async def request_email_change(
     body: EmailChange,
     caller: CurrentAccount,
     transactions: Transactions,
-    hasher: HasherDep,
-    client: CurrentClient,
+    check_password: PasswordCheckDep,
     deployment: DeploymentDep,
     now: Now,
 ) -> IssuedCodeAnswer:
     """Ask for a new address. The code goes there; until it is entered nothing changes."""
     issued = await email_change.request(
         transactions,
-        hasher,
+        check_password,
         caller=caller,
         new_email=parse_email(body.new_email, pointer="/new_email"),
         password=body.password,
-        client=client,
         deployment=deployment,
         now=now,
     )

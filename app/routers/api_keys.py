@@ -13,7 +13,7 @@ from app.deps import (
     DeploymentDep,
     Now,
     PageDep,
-    ProofDep,
+    PasswordCheckDep,
     SessionDep,
     Transactions,
 )
@@ -70,7 +70,7 @@ DEFAULT_ROTATION = Rotation()
 async def create_api_key(
     body: ApiKeyBody,
     caller: CurrentAccount,
-    proof: ProofDep,
+    check_password: PasswordCheckDep,
     transactions: Transactions,
     client: CurrentClient,
     deployment: DeploymentDep,
@@ -82,7 +82,7 @@ async def create_api_key(
     The password must have been given in the past 15 minutes: at the log-in, with this request, or
     to `POST /v1/auth/reauthenticate`.
     """
-    checked = await proof(body.password)
+    checked = await check_password.if_given(body.password)
     wish = Wish(body.name, body.scopes, body.expires_at)
     async with transactions() as session:
         account = await reauthentication.proven_account(session, caller, checked=checked, now=now)
@@ -143,7 +143,7 @@ async def rename_api_key(
 async def rotate_api_key(
     key_id: UUID,
     caller: CurrentAccount,
-    proof: ProofDep,
+    check_password: PasswordCheckDep,
     transactions: Transactions,
     client: CurrentClient,
     deployment: DeploymentDep,
@@ -156,7 +156,7 @@ async def rotate_api_key(
     The password is needed as for a new key, and the owner gets a mail. Access tokens that were
     got with the former secret live on for up to an hour; revoke the key to end them.
     """
-    checked = await proof(body.password)
+    checked = await check_password.if_given(body.password)
     async with transactions() as session:
         account = await reauthentication.proven_account(session, caller, checked=checked, now=now)
         made = await api_keys.rotate(

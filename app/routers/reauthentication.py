@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from app.crypto import HashingBusy, InvalidToken
-from app.deps import CurrentAccount, CurrentClient, DeploymentDep, HasherDep, Now, Transactions
+from app.deps import CurrentAccount, PasswordCheckDep
 from app.errors import LoginRequired
 from app.http.openapi import refusals
 from app.http.strict_json import StrictJsonRoute
@@ -25,19 +25,7 @@ router = APIRouter(prefix="/v1/auth", tags=["auth"], route_class=StrictJsonRoute
 async def reauthenticate(
     body: Reauthentication,
     caller: CurrentAccount,
-    transactions: Transactions,
-    hasher: HasherDep,
-    client: CurrentClient,
-    deployment: DeploymentDep,
-    now: Now,
+    check_password: PasswordCheckDep,
 ) -> None:
     """Give the password again; for 15 minutes this session may then make keys and the like."""
-    await reauthentication.prove(
-        transactions,
-        hasher,
-        caller=caller,
-        password=body.password,
-        client=client,
-        deployment=deployment,
-        now=now,
-    )
+    await reauthentication.prove(check_password, caller=caller, password=body.password)

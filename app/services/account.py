@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, delete, inspect, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.crypto import Keyring, PasswordHasher
+from app.crypto import Keyring
 from app.models import (
     Account,
     ApiKey,
@@ -46,6 +46,7 @@ from app.services import (
 )
 from app.services.auth import Caller, Transactions
 from app.services.context import Client, Deployment
+from app.services.reauthentication import PasswordCheck
 from app.services.verification_flows import address_hash
 
 # Hashes and keys say nothing about a person and would only help whoever steals the document.
@@ -99,7 +100,7 @@ async def export(session: AsyncSession, account_id: UUID, *, keyring: Keyring) -
 
 async def erase(
     transactions: Transactions,
-    hasher: PasswordHasher,
+    check_password: PasswordCheck,
     *,
     caller: Caller,
     password: str,
@@ -108,15 +109,7 @@ async def erase(
     now: datetime,
 ) -> None:
     """Delete the account, now and not later; its downloads stay as bare counts."""
-    checked = await reauthentication.check_password(
-        transactions,
-        hasher,
-        account_id=caller.account_id,
-        password=password,
-        client=client,
-        deployment=deployment,
-        now=now,
-    )
+    checked = await check_password(password)
     await webhook_deliveries.delete_ledger(transactions, caller.account_id)
     async with transactions() as session:
         account = await reauthentication.own_account(session, caller.account_id, checked=checked)

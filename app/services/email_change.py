@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import crypto
-from app.crypto import Keyring, PasswordHasher
+from app.crypto import Keyring
 from app.errors import AppError, constraint_name
 from app.models import Account, EmailChangeUndo, VerificationFlow
 from app.services import (
@@ -26,6 +26,7 @@ from app.services.context import Client, Deployment
 from app.services.emails import EmailAddress
 from app.services.one_time_codes import CodeRefused
 from app.services.password_reset import ResetGrant
+from app.services.reauthentication import PasswordCheck
 from app.services.registration import EMAIL_CONSTRAINT
 from app.services.verification_flows import IssuedCode
 
@@ -43,25 +44,16 @@ class UndoRefused(AppError):
 
 async def request(
     transactions: Transactions,
-    hasher: PasswordHasher,
+    check_password: PasswordCheck,
     *,
     caller: Caller,
     new_email: EmailAddress,
     password: str,
-    client: Client,
     deployment: Deployment,
     now: datetime,
 ) -> IssuedCode:
     """Mail a code to the new address; whether that has an account already stays unsaid."""
-    checked = await reauthentication.check_password(
-        transactions,
-        hasher,
-        account_id=caller.account_id,
-        password=password,
-        client=client,
-        deployment=deployment,
-        now=now,
-    )
+    checked = await check_password(password)
     async with transactions() as session:
         hashed = verification_flows.address_hash(new_email.key, deployment.keyring)
         await verification_flows.lock_address(session, hashed)  # before the account, as in verify

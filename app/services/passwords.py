@@ -5,7 +5,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.crypto import PasswordHasher
 from app.errors import FieldError, InvalidInput
 from app.models import Account
 from app.services import (
@@ -19,6 +18,7 @@ from app.services import (
 )
 from app.services.auth import LoggedIn, Transactions
 from app.services.context import Client, Deployment
+from app.services.reauthentication import PasswordCheck
 
 
 class PasswordPolicy(InvalidInput):
@@ -49,7 +49,7 @@ def rules() -> dict[str, Any]:
 
 async def change(
     transactions: Transactions,
-    hasher: PasswordHasher,
+    check_password: PasswordCheck,
     *,
     caller: LoggedIn,
     current_password: str,
@@ -60,17 +60,8 @@ async def change(
 ) -> None:
     """Replace the password, end all other sessions and tell the owner."""
     check(new_password, email=caller.account["email"], pointer="/new_password")
-    checked = await reauthentication.check_password(
-        transactions,
-        hasher,
-        account_id=caller.account_id,
-        password=current_password,
-        client=client,
-        deployment=deployment,
-        now=now,
-        pointer="/current_password",
-    )
-    password_hash = await hasher.hash(new_password)
+    checked = await check_password(current_password, pointer="/current_password")
+    password_hash = await check_password.hasher.hash(new_password)
     async with transactions() as session:
         account = await reauthentication.own_account(session, caller.account_id, checked=checked)
         await set_password(session, account, password_hash, deployment=deployment, now=now)

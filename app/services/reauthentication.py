@@ -1,5 +1,6 @@
 """Asking for the password again before something grave (ASVS 7.5.1)."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -24,29 +25,54 @@ class ReauthenticationRequired(AppError):
     title = "Give the password again: POST /v1/auth/reauthenticate"
 
 
-async def prove(
-    transactions: Transactions,
-    hasher: PasswordHasher,
-    *,
-    caller: LoggedIn,
-    password: str,
-    client: Client,
-    deployment: Deployment,
-    now: datetime,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class PasswordCheck:
+    """Asks whoever makes a request for the password again; wrong ones count like failed log-ins.
+
+    Gives the account as it was, by which `own_account` tells whether that still holds.
+    """
+
+    transactions: Transactions
+    hasher: PasswordHasher
+    account_id: UUID
+    client: Client
+    deployment: Deployment
+    now: datetime
+
+    async def __call__(self, password: str, *, pointer: str = "/password") -> Account:
+        """Raises `WrongPassword`, which names the field at `pointer`, and `TooManyFailedLogins`."""
+        client, limits_on = self.client, self.deployment.limits_on
+        async with self.transactions() as session:
+            account = await session.get(Account, self.account_id)
+            if account is None:
+                raise InvalidToken
+            hashed = address_hash(account.email_key, self.deployment.keyring)
+            if limits_on:
+                await login_failures.begin_attempt(session, hashed, client.network, now=self.now)
+        async with counted(self.transactions, hashed, client):
+            matches = await self.hasher.verify(password, account.password_hash)
+        async with self.transactions() as session:
+            if not matches:
+                await login_failures.record_failure(
+                    session, hashed, client, account_id=self.account_id, now=self.now
+                )
+                wrong = FieldError(pointer=pointer, code="wrong", message=WrongPassword.title)
+                raise WrongPassword(errors=[wrong])
+            if limits_on:
+                await login_failures.take_back(session, hashed, client.network)
+        return account
+
+    async def if_given(self, password: str | None) -> Account | None:
+        """The same of a password that need not come with the request (see `proven_account`)."""
+        return None if password is None else await self(password)
+
+
+async def prove(check_password: PasswordCheck, *, caller: LoggedIn, password: str) -> None:
     """Check the password, and let it vouch for this session for 15 minutes."""
-    checked = await check_password(
-        transactions,
-        hasher,
-        account_id=caller.account_id,
-        password=password,
-        client=client,
-        deployment=deployment,
-        now=now,
-    )
-    async with transactions() as session:
+    checked = await check_password(password)
+    async with check_password.transactions() as session:
         await own_account(session, caller.account_id, checked=checked)
-        await sessions.note_password(session, caller.session_id, now=now)
+        await sessions.note_password(session, caller.session_id, now=check_password.now)
 
 
 async def require_recent_password(session: AsyncSession, caller: Caller, *, now: datetime) -> None:
@@ -78,40 +104,4 @@ async def own_account(
         raise InvalidToken
     if checked is not None and account.password_hash != checked.password_hash:
         raise WrongPassword
-    return account
-
-
-async def check_password(
-    transactions: Transactions,
-    hasher: PasswordHasher,
-    *,
-    account_id: UUID,
-    password: str,
-    client: Client,
-    deployment: Deployment,
-    now: datetime,
-    pointer: str = "/password",
-) -> Account:
-    """Ask for the password again; wrong ones count like failed log-ins.
-
-    Returns the account as it was, by which `own_account` tells whether that still holds.
-    """
-    async with transactions() as session:
-        account = await session.get(Account, account_id)
-        if account is None:
-            raise InvalidToken
-        hashed = address_hash(account.email_key, deployment.keyring)
-        if deployment.limits_on:
-            await login_failures.begin_attempt(session, hashed, client.network, now=now)
-    async with counted(transactions, hashed, client):
-        matches = await hasher.verify(password, account.password_hash)
-    async with transactions() as session:
-        if not matches:
-            await login_failures.record_failure(
-                session, hashed, client, account_id=account_id, now=now
-            )
-            title = WrongPassword.title
-            raise WrongPassword(errors=[FieldError(pointer=pointer, code="wrong", message=title)])
-        if deployment.limits_on:
-            await login_failures.take_back(session, hashed, client.network)
     return account
