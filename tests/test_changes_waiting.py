@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -322,6 +322,18 @@ async def test_reading_that_a_change_overtook_is_not_kept() -> None:
     asked = Ask(Position(epoch, 5), 10, 1000)
     assert (await hub.read(Feed(), asked)).head == 5
     assert (await hub.read(Feed(), asked)).head == 6
+
+
+async def test_those_who_wait_are_woken_a_few_at_a_time(live_database: Database) -> None:
+    """What one turn of the loop sends leaves at its end: the first need not wait for the last."""
+    hub, told = ChangeHub(), []
+    with ExitStack() as stack:
+        watches = [stack.enter_context(hub.watching(live_database.reader)) for _ in range(100)]
+        hub.hear("")
+        for _ in range(5):
+            told.append(sum(watch._is_told for watch in watches))
+            await asyncio.sleep(0)
+    assert told == [32, 64, 96, 100, 100]
 
 
 # The end of a wait

@@ -15,7 +15,7 @@ import structlog
 from app.errors import AppError
 from app.services import changes, policy
 from app.services.change_pages import KeptPages
-from app.services.change_watch import Watch
+from app.services.change_watch import Watch, wake_each
 from app.services.changes import Ask, Page, Position, Reader
 
 log = structlog.get_logger(__name__)
@@ -233,8 +233,7 @@ class ChangeHub:
 
     def _wake_all(self) -> None:
         self._new_generation()
-        for watch in self._watches:
-            watch.wake()
+        wake_each(iter(list(self._watches)))
 
 
 def _take_error(reading: "asyncio.Task[Page]") -> None:

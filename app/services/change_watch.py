@@ -1,8 +1,12 @@
-"""One who waits for changes."""
+"""Those who wait for changes."""
 
 import asyncio
+from collections.abc import Iterator
+from itertools import islice
 
 from app.errors import AppError
+
+_WOKEN_AT_ONCE = 32
 
 
 class Watch:
@@ -46,3 +50,12 @@ class Watch:
         finally:
             timer.cancel()
             self._sleep = None
+
+
+def wake_each(watches: Iterator[Watch]) -> None:
+    """Wake a few after the other, since what a turn of the event loop sends leaves at its end."""
+    some = list(islice(watches, _WOKEN_AT_ONCE))
+    for watch in some:
+        watch.wake()
+    if some:
+        asyncio.get_running_loop().call_soon(wake_each, watches)
