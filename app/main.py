@@ -13,6 +13,7 @@ from app.http.head import HeadMiddleware
 from app.http.key_gate import KeyGate
 from app.http.openapi import install_openapi, operation_id
 from app.http.page_store import PageStore
+from app.http.route_index import install_route_index
 from app.http.stack import StackOptions, middleware_stack
 from app.lifespan import lifespan
 from app.routers import (
@@ -154,6 +155,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     install_openapi(app, server_url=settings.base_url, vocabulary=VOCABULARY)
+    install_route_index(app)
     return app
 
 
