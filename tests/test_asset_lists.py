@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.services import asset_desk, policy
 from tests.factories import (
     PUBLISHED_AT,
     add_draft,
@@ -286,8 +288,69 @@ async def test_desk_lists_what_is_not_public(app: FastAPI, mailbox: Mailbox) -> 
             answer = await listed(desk, f"status={status}")
             assert slugs(answer) == found
             assert all(item["status"] == status for item in answer["items"])
-        response = await desk.get(f"{ASSETS}?status=draft&q=x")
-        assert response.status_code == 422
+        response = await desk.get(f"{ASSETS}?status=draft&sort=title")
+        assert response.json()["errors"][0] == {
+            "pointer": "/sort",
+            "code": "not_with_status",
+            "message": "With status a list takes q, type and language alone",
+        }
+
+
+async def test_desk_finds_what_is_not_public_by_its_words(app: FastAPI, mailbox: Mailbox) -> None:
+    await add_draft(app, "a-slug", title="Pêche à Zürich", keywords=["Nordic Response", "sea"])
+    await add_draft(app, "other", title="Peace talks", headline="Zurich", slugline="CH-TALKS")
+    await add_draft(app, "percent", title="100% of it_")
+    await publish_story(app, "shown", title="Zurich")
+    async with editor(app, mailbox) as desk:
+        for q, found in (
+            ("zurich", {"a-slug", "other"}),
+            ("ZÜRICH pech", {"a-slug"}),
+            ("response nordic", {"a-slug"}),
+            ("a-slu sea", {"a-slug"}),
+            ("ch-talks", {"other"}),
+            ("100%", {"percent"}),
+            ("%", {"percent"}),
+            ("t_", {"percent"}),
+            ("zurich nothing", set()),
+            ("  ", {"a-slug", "other", "percent"}),
+        ):
+            answer = await listed(desk, f"status=draft&q={quote(q)}")
+            assert set(slugs(answer)) == found, q
+            assert answer["total"] == {"value": len(found), "relation": "eq"}
+        assert slugs(await listed(desk, "status=draft&q=zurich&type=story")) == []
+        response = await desk.get(f"{ASSETS}?status=draft&q={'x' * 201}")
+        assert response.json()["code"] == "query_too_long"
+        assert response.json()["errors"][0]["pointer"] == "/q"
+
+
+async def test_desk_gives_what_it_finds_page_by_page(app: FastAPI, mailbox: Mailbox) -> None:
+    for number in range(5):
+        await add_draft(app, f"found-{number}", title="Found")
+        await add_draft(app, f"other-{number}", title="Other")
+    async with editor(app, mailbox) as desk:
+        seen, address = [], f"{ASSETS}?status=draft&q=found&limit=2"
+        for left in (5, 3, 1):
+            response = await desk.get(address)
+            assert response.json()["total"] == {"value": 5, "relation": "eq"}
+            assert len(response.json()["items"]) == min(left, 2)
+            seen += slugs(response.json())
+            address = response.links.get("next", {}).get("url", "")
+        assert address == ""
+    assert sorted(seen) == [f"found-{number}" for number in range(5)]
+
+
+async def test_desk_looks_through_the_latest_10_000(
+    app: FastAPI, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert policy.COUNTED_HITS == 10_000
+    monkeypatch.setattr(policy, "COUNTED_HITS", 3)
+    monkeypatch.setattr(asset_desk, "_READ_AT_ONCE", 2)
+    for number in range(4):
+        await add_draft(app, f"draft-{number}", title="Found")
+    async with editor(app, mailbox) as desk:
+        answer = await listed(desk, "status=draft&q=found")
+        assert answer["total"] == {"value": 3, "relation": "gte"}
+        assert len(answer["items"]) == 3
 
 
 async def test_desk_is_closed_to_others(client: httpx.AsyncClient, mailbox: Mailbox) -> None:

@@ -31,14 +31,13 @@ from app.services.asset_hits import Filters
 from app.services.asset_pages import Answer, Reader
 from app.services.context import Deployment
 from app.services.derived_files import DeskView
-from app.services.policy import COUNTED_HITS
 from app.services.search_reading import QueryTooLong
 
 router = APIRouter(prefix="/v1/assets", tags=["assets"], dependencies=[PUBLIC_READ])
 
 _FILTERS = tuple(AssetFilterQuery.model_fields)
 # What the desk's lists take; whoever asks for more would believe to have got it.
-_DESK_PARAMETERS = frozenset({"status", "type", "language", "limit", "cursor"})
+_DESK_PARAMETERS = frozenset({"status", "q", "type", "language", "limit", "cursor"})
 
 
 @router.get(
@@ -59,7 +58,11 @@ async def list_assets(
     now: Now,
     query: Annotated[AssetListQuery, Query()],
 ) -> Response:
-    """Published assets, newest first or as they fit `q`. With `status`, those of the desk."""
+    """Published assets, newest first or as they fit `q`. With `status`, those of the desk.
+
+    There `q` is words, or parts of them, that all must occur in the title, headline, slug, slugline
+    or keywords of one of the latest 10,000.
+    """
     if query.status is None:
         return await public_list(request, reader, deployment, query)
     if not (await get_account(request, now)).is_editor:
@@ -114,22 +117,24 @@ async def _list_desk(
     scope = _scope(query)
     after = pager.after(scope)
     async with transactions() as session:
-        found, total = await asset_desk.list_assets(
+        found = await asset_desk.list_assets(
             session,
             state=str(query.status),
             types=query.type,
             languages=query.language,
+            q=query.q,
             after=(datetime.fromisoformat(str(after[0])), UUID(str(after[1]))) if after else None,
             limit=pager.read_limit,
         )
-    shown, cursor, headers = pager.shown(found), None, {"Cache-Control": "no-store"}
-    if len(found) > len(shown):
+    documents = found.documents
+    shown, cursor, headers = pager.shown(documents), None, {"Cache-Control": "no-store"}
+    if len(documents) > len(shown):
         cursor = pager.cursor(scope, [shown[-1]["updated_at"], shown[-1]["id"]])
         headers["Link"] = pager.link(cursor)
     answer = {
         "items": [view(each) for each in shown],
         "next_cursor": cursor,
-        "total": _total(total, is_exact=total < COUNTED_HITS),
+        "total": _total(found.total, is_exact=found.total_is_exact),
     }
     return JSONResponse(answer, headers=headers)
 
@@ -137,7 +142,7 @@ async def _list_desk(
 def _check_desk_parameters(query: AssetListQuery) -> None:
     strange = query.model_fields_set - _DESK_PARAMETERS
     if strange:
-        message = "With status a list takes type and language alone"
+        message = "With status a list takes q, type and language alone"
         raise InvalidInput(
             errors=[
                 {"pointer": f"/{name}", "code": "not_with_status", "message": message}

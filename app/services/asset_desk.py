@@ -1,6 +1,7 @@
 """The lists of the desk: assets of one state, whatever they lack."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -19,8 +20,23 @@ from app.models import (
 )
 from app.services import asset_documents, policy
 from app.services.asset_documents import PUBLIC_VERSION_KINDS, Surroundings
+from app.services.folding import fold
+from app.services.search_reading import QueryTooLong
 
 Item = TypeVar("Item")
+
+
+# The time of an asset's last change, and its id: by these the lists are ordered.
+Place = tuple[datetime, UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class DeskPage:
+    """Documents for editors, and how many there are; of more than 10,000 assets, at least."""
+
+    documents: list[dict[str, Any]]
+    total: int
+    total_is_exact: bool
 
 
 async def list_assets(
@@ -29,24 +45,65 @@ async def list_assets(
     state: str,
     types: Sequence[str],
     languages: Sequence[str],
-    after: tuple[datetime, UUID] | None,
+    q: str | None,
+    after: Place | None,
     limit: int,
-) -> tuple[list[dict[str, Any]], int]:
-    """Documents for editors, the latest change first, and how many there are (at most 10,000)."""
+) -> DeskPage:
+    """The latest change first. Of words, all must occur. Raises `QueryTooLong`."""
     query = select(Asset).where(Asset.state == state)
     if types:
         query = query.where(Asset.type.in_(types))
     if languages:
         query = query.where(Asset.language.in_(languages))
-    counted = query.with_only_columns(Asset.id).limit(policy.COUNTED_HITS).subquery()
-    total = (await session.scalars(select(func.count()).select_from(counted))).one()
-    if after is not None:
-        query = query.where(tuple_(Asset.updated_at, Asset.id) < after)
-    latest = query.order_by(Asset.updated_at.desc(), Asset.id.desc()).limit(limit)
-    assets = (await session.scalars(latest)).all()
+    latest = query.order_by(Asset.updated_at.desc(), Asset.id.desc())
+    if q is not None and len(q) > policy.QUERY_MAX_LENGTH:
+        raise QueryTooLong
+    if words := fold(q or "").split():
+        found, looked_through = await _find(session, latest, words)
+        total = len(found)
+        shown = [place for place in found if after is None or place < after][:limit]
+        latest = latest.where(Asset.id.in_([asset_id for _, asset_id in shown]))
+    else:
+        total = looked_through = await _count(session, query)
+        if after is not None:
+            latest = latest.where(tuple_(Asset.updated_at, Asset.id) < after)
+    assets = (await session.scalars(latest.limit(limit))).all()
     surroundings = await _surroundings(session, [asset.id for asset in assets])
     render = asset_documents.render_for_editors
-    return [render(asset, surroundings[asset.id]) for asset in assets], total
+    documents = [render(asset, surroundings[asset.id]) for asset in assets]
+    return DeskPage(documents, total, looked_through < policy.COUNTED_HITS)
+
+
+async def _count(session: AsyncSession, query: Select[Asset]) -> int:
+    counted = query.with_only_columns(Asset.id).limit(policy.COUNTED_HITS).subquery()
+    return (await session.scalars(select(func.count()).select_from(counted))).one()
+
+
+async def _find(
+    session: AsyncSession, latest: Select[Asset], words: Sequence[str]
+) -> tuple[list[Place], int]:
+    """Those of the latest 10,000 that have all words, and how many were looked through.
+
+    The index of words knows only what is public. Here titles and the like are read and folded.
+    """
+    texts = [Asset.fields[name].astext for name in _SEARCHED]
+    columns = latest.with_only_columns(Asset.updated_at, Asset.id, Asset.slug, *texts)
+    rows = await session.stream(columns.limit(policy.COUNTED_HITS))
+    found: list[Place] = []
+    looked_through = 0
+    async for some in rows.partitions(_READ_AT_ONCE):
+        looked_through += len(some)
+        for updated_at, asset_id, *its in some:
+            text = fold(" ".join(filter(None, its)))
+            if all(word in text for word in words):
+                found.append((updated_at, asset_id))
+    return found, looked_through
+
+
+# Of an asset's fields, beside its slug.
+_SEARCHED = ("title", "headline", "slugline", "keywords")
+# Folding these takes a few milliseconds, in which nobody else is answered.
+_READ_AT_ONCE = 500
 
 
 async def _surroundings(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, Surroundings]:

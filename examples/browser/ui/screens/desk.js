@@ -1,4 +1,4 @@
-// The lists of the desk, by state. The API searches what is public; the rest is looked through here.
+// The lists of the desk, by state.
 import { call } from "../api.js";
 import { ago, count } from "../format.js";
 import { createForm, refusal, submitButton } from "../forms.js";
