@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, Request, expect
+from playwright.async_api import Dialog, Page, Request, expect
 
 from tests.browser.conftest import PATIENCE, Site, log_in
 from tests.browser.line import Line, far_page, line
@@ -120,6 +120,27 @@ async def test_next_person_at_the_device_sees_no_download_of_the_one_who_logged_
     await log_in(page, "next-person@example.org")
     await page.goto(CARD)
     await expect(page.get_by_role("button", name=f"Download: {NAME}")).to_be_visible()
+
+
+async def test_who_logs_out_is_asked_before_a_running_download_stops(
+    far_page: Page, line: Line
+) -> None:
+    page, asked = far_page, []
+
+    async def answer(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        await (dialog.dismiss() if len(asked) == 1 else dialog.accept())
+
+    page.on("dialog", answer)
+    await begin_slowly(page, line)
+    menu = page.get_by_label(f"Your account: {EMAIL}")
+    for is_last in (False, True):
+        await menu.click()
+        await page.get_by_role("button", name="Log out").click()
+        banner = page.get_by_role("banner")
+        await expect(banner.get_by_role("link", name="Register")).to_be_visible(visible=is_last)
+        await expect(menu).to_be_visible(visible=not is_last)
+    assert asked == ["A file is on its way, and stops when you log out. Log out all the same?"] * 2
 
 
 async def test_pressed_twice_is_downloaded_once(page: Page, site: Site) -> None:

@@ -93,7 +93,7 @@ function search(event) {
 }
 
 async function leave() {
-  if (!mayLeave()) return null;
+  if (!mayLeave() || (isTransferring() && !confirm(t.logOutStops))) return null;
   try {
     await logOut();
   } catch (error) {
@@ -101,6 +101,9 @@ async function leave() {
   }
   return go("/");
 }
+
+/** Whether a file is on its way, by those who would have the browser ask about it. */
+const isTransferring = () => !dispatchEvent(new Event("beforeunload", { cancelable: true }));
 
 const menuOf = (event) => event.target.closest("details");
 

@@ -9,6 +9,7 @@ export default {
   account: "Your account",
   logIn: "Log in",
   logOut: "Log out",
+  logOutStops: "A file is on its way, and stops when you log out. Log out all the same?",
   register: "Register",
   desk: "Editor’s desk",
   editions: "Newsletter editions",

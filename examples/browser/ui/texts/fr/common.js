@@ -9,6 +9,7 @@ export default {
   account: "Votre compte",
   logIn: "Se connecter",
   logOut: "Se déconnecter",
+  logOutStops: "Un transfert est en cours : se déconnecter l’interrompt. Se déconnecter quand même ?",
   register: "S’inscrire",
   desk: "Espace de la rédaction",
   editions: "Éditions de la lettre",
