@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import asyncpg
 import httpx
+import hypothesis
 import pytest
 import uvloop
 from fastapi import FastAPI
@@ -49,6 +50,12 @@ from tests.one_connection import rolled_back
 
 TEMPLATE = "template_migrated"
 URL_VARIABLE = "TEST_POSTGRES_URL"  # of the server, with "DATABASE" for a name
+# A busy machine draws and tries examples slowly, which says nothing of the code; and with the same
+# examples each time, a test that fails has found what the change in question has done.
+hypothesis.settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
+)
+hypothesis.settings.load_profile("steady")
 
 
 def pytest_configure(config: pytest.Config) -> None:

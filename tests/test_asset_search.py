@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -292,7 +292,7 @@ async def test_query_that_is_too_long_is_refused(client: httpx.AsyncClient, leng
     assert (response.status_code, response.json()["code"]) == (422, "query_too_long")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40)
 @given(q=st.text(alphabet=st.sampled_from("ab\"'-| &!()<>:*\\é°\tor"), max_size=30))
 def test_anything_typed_can_be_read(q: str) -> None:
     for terms in parse(q):

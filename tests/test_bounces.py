@@ -124,7 +124,7 @@ def test_other_feedback_is_no_complaint(kind: str) -> None:
 
 
 @given(raw=st.binary(max_size=2000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_reading_never_raises(raw: bytes) -> None:
     bounce_reports.read(raw)
 
@@ -133,7 +133,7 @@ SAMPLES = [fill(POSTFIX), fill(EXIM), exchange(), fill(GMAIL), fill(QMAIL), fill
 
 
 @given(data=st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_reading_broken_reports_never_raises(data: st.DataObject) -> None:
     raw = bytearray(data.draw(st.sampled_from(SAMPLES)))
     for _ in range(data.draw(st.integers(1, 6))):

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -64,13 +64,7 @@ def runner(loop: asyncio.AbstractEventLoop) -> Any:
 
 
 def some_examples(count: int) -> settings:
-    return settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    return settings(max_examples=count, phases=[Phase.explicit, Phase.generate])
 
 
 # Order

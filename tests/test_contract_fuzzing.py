@@ -10,7 +10,7 @@ import httpx
 import pytest
 import schemathesis
 from fastapi import FastAPI
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case
 from schemathesis.checks import CheckFunction
@@ -66,13 +66,7 @@ def run_examples(name: str, mode: GenerationMode, examples: int, send: Send, **f
     """Send generated cases of one operation; blocking, so call it in a thread."""
 
     @seed(20261123)
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=examples, phases=[Phase.generate])
     @given(case=OPERATIONS[name].as_strategy(generation_mode=mode, **fixed))
     def check(case: Case[Any]) -> None:
         case.validate_response(send(case), checks=CHECKS)

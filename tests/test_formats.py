@@ -15,7 +15,7 @@ import opentimelineio
 import pytest
 import webvtt as webvtt_reader
 import xmlschema
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -237,7 +237,7 @@ def test_format_of_each_kind_of_asset_is_valid(name: str, sample: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHECKS)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25)
 @given(document=documents())
 def test_format_can_be_read_whatever_editors_type(name: str, document: dict[str, Any]) -> None:
     CHECKS[name](document)
@@ -245,7 +245,7 @@ def test_format_can_be_read_whatever_editors_type(name: str, document: dict[str,
 
 @needs_schemas
 @pytest.mark.parametrize("name", SCHEMA_CHECKS)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15)
 @given(document=documents())
 def test_format_is_valid_whatever_editors_type(name: str, document: dict[str, Any]) -> None:
     SCHEMA_CHECKS[name](document)

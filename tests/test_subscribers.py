@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select
 from starlette.requests import ClientDisconnect
@@ -555,7 +555,7 @@ async def test_export_imported_into_an_empty_installation_gives_the_same_rows(
     monkeypatch.setattr(policy, "IMPORT_CHUNK", 3)
     loop = asyncio.get_running_loop()
 
-    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8)
     @given(people=st.lists(SUBSCRIBERS, max_size=8, unique_by=key_of))
     def check(people: list[dict[str, Any]]) -> None:
         run_in(loop, fill(database, keyring, people))
@@ -621,9 +621,7 @@ async def test_random_damage_harms_no_line_but_its_own(
     damage = st.binary(min_size=1, max_size=12).map(lambda raw: raw.replace(b"\n", b'"'))
     lines = st.lists(st.none() | damage, min_size=1, max_size=8)
 
-    @settings(
-        max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=10)
     @given(lines=lines, size=st.integers(1, 40))
     def check(lines: list[bytes | None], size: int) -> None:
         run_in(loop, fill(database, keyring, []))
@@ -648,7 +646,7 @@ def full_line(line: bytes) -> bytes:
 TYPED = st.text("aZ9.'+-_ \té\uff20ßİ\u200b@\u3002", max_size=12)
 
 
-@settings(max_examples=80, deadline=None, phases=[Phase.generate])
+@settings(max_examples=80, phases=[Phase.generate])
 @given(local=TYPED, domain=st.sampled_from(["Example.org", "EXAMPLE.org.", "1.2.3.4", "a", "-a.b"]))
 def test_addresses_of_files_are_read_like_all_others(local: str, domain: str) -> None:
     text = f"{local}@{domain}"
