@@ -67,6 +67,15 @@ def test_every_request_meets_the_routes_that_it_would_have_met_among_all(
     assert tried / len(paths_of(app)) < 8  # of fifty
 
 
+async def test_application_may_be_part_of_another() -> None:
+    inner, outer = FastAPI(), FastAPI()
+    inner.add_api_route("/v1/things", lambda: "things")
+    install_route_index(inner)
+    outer.mount("/under/here", inner)
+    async with client_of(outer) as client:
+        assert (await client.get("/under/here/v1/things")).json() == "things"
+
+
 @pytest.mark.parametrize("path", ["/a/b", "/a/b/c", "/a/x/c", "/a", "/static/x", "/a/b/", "/z/b"])
 async def test_routes_keep_their_order_and_their_answers(path: str) -> None:
     """Also where a parameter stands at the beginning of a path, or a whole application."""

@@ -29,7 +29,8 @@ class RouteIndex:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         router = self._whole
-        if scope["type"] == "http":
+        # Under another application, the path begins with that one's.
+        if scope["type"] == "http" and not scope.get("root_path"):
             scope.setdefault("router", router)
             router = self.part_for(scope["path"])
         await router.app(scope, receive, send)

@@ -56,10 +56,11 @@ async def list_assets(
     if languages:
         query = query.where(Asset.language.in_(languages))
     latest = query.order_by(Asset.updated_at.desc(), Asset.id.desc())
-    if q is not None and len(q) > policy.QUERY_MAX_LENGTH:
+    words = (q or "").strip()
+    if len(words) > policy.QUERY_MAX_LENGTH:
         raise QueryTooLong
-    if words := fold(q or "").split():
-        found, looked_through = await _find(session, latest, words)
+    if words:
+        found, looked_through = await _find(session, latest, fold(words).split())
         total = len(found)
         shown = [place for place in found if after is None or place < after][:limit]
         latest = latest.where(Asset.id.in_([asset_id for _, asset_id in shown]))
