@@ -269,10 +269,15 @@ def watched(mirror: Path) -> Iterator[list[str]]:
     stopping = Event()
 
     def look() -> None:
-        for file in [*mirror.glob("files/*/*"), *mirror.glob("assets/*")]:
+        for folder in [*mirror.glob("files/*"), mirror / "assets"]:
+            with suppress(FileNotFoundError):  # its asset was withdrawn meanwhile
+                look_into(folder)
+
+    def look_into(folder: Path) -> None:
+        for file in folder.iterdir():
             if file.suffix == ".part":
                 continue
-            with suppress(FileNotFoundError):  # it was replaced or withdrawn meanwhile
+            with suppress(FileNotFoundError):  # it was replaced meanwhile
                 content = file.read_bytes()
                 is_json = file.suffix == ".json"
                 digest = hashlib.sha256(content).hexdigest()
