@@ -293,7 +293,8 @@ async def test_link_for_all_stops_all_mails_of_its_account_and_nothing_else(
             stopped = await stranger.post(address, data={"List-Unsubscribe": "One-Click"})
             assert stopped.json() == {"name": None, "is_active": False}
         page = await stranger.get(address, headers={"Accept": "text/html"})
-        assert "These mails are sent no more." in page.text
+        assert "These mails have stopped" in page.text
+        assert "<form" not in page.text
         [mine] = (await stranger.get(PATH, headers=joe)).json()["items"]
         assert mine["paused"] is False
     paused = [(await jane.get(f"{PATH}/{each}")).json()["paused"] for each in saved]
