@@ -41,6 +41,8 @@ def _origin(value: Any) -> Any:
     parts = urlsplit(str(value))
     if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
         raise ValueError(f"{value!r} is not an origin such as https://example.org")
+    if not parts.netloc.isascii():  # it stands in headers too, of answers and of mails
+        raise ValueError(f"{value!r} must have its host in ASCII, such as xn--mdia-bpa.example")
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 

@@ -116,6 +116,8 @@ def test_default_policies_are_600_6000_and_60_a_minute() -> None:
         ("POST", "/v1/newsletter/subscriptions", '"default";q=600;w=60, "auth";q=60;w=60'),
         ("POST", "/v1/newsletter/unsubscribe/x", '"unsubscribe";q=6000;w=60'),
         ("GET", "/v1/newsletter/unsubscribe/x", '"default";q=600;w=60'),
+        ("POST", "/v1/saved-searches/stop/x", '"unsubscribe";q=6000;w=60'),
+        ("POST", "/v1/saved-searches", '"default";q=600;w=60'),
         ("GET", "/v1/auth/sessions", '"default";q=600;w=60'),
         ("POST", "/v1/assets", '"default";q=600;w=60'),
         ("GET", "/ui/main.js", '"page-files";q=6000;w=60'),

@@ -315,6 +315,11 @@ def test_settings_refuse_a_sender_that_no_mail_could_have(sender: str) -> None:
         Settings(newsletter_from=sender)
 
 
+def test_settings_refuse_a_host_that_no_header_could_have() -> None:
+    with pytest.raises(ValueError, match="must have its host in ASCII, such as xn--"):
+        Settings(public_url="https://média.example")
+
+
 def test_sender_may_have_a_name_of_its_own() -> None:
     message = compose(
         rendered("password_changed"),

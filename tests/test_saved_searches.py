@@ -11,10 +11,11 @@ from fastapi import FastAPI
 
 from app.db import Database
 from app.models import Account, SavedSearch
-from app.services import policy, saved_search_links
+from app.services import policy, saved_search_links, saved_searches
 from app.services.saved_searches import filters_of
 from tests.factories import publish_story, publish_video
 from tests.helpers import Api, Clock, Mailbox, bearer, rows, sign_up
+from tests.hurried_worker import eventually
 
 PATH = "/v1/saved-searches"
 LISTS = ("type", "language", "location", "country", "person", "keyword", "collection")
@@ -299,6 +300,29 @@ async def test_link_for_all_stops_all_mails_of_its_account_and_nothing_else(
         assert mine["paused"] is False
     paused = [(await jane.get(f"{PATH}/{each}")).json()["paused"] for each in saved]
     assert paused == [True, False, False, True]
+
+
+async def test_link_for_all_waits_for_who_erases_the_account_at_that_moment(
+    live_client: httpx.AsyncClient, live_database: Database, live_mailbox: Mailbox
+) -> None:
+    live_client.headers.update(bearer(await sign_up(live_client, live_mailbox)))
+    await save(live_client, alert="mail")
+    [account] = await rows(live_database, Account)
+    token = saved_search_links.make_for_all(account.id, keyring=live_mailbox.keyring)
+    waiting = (
+        "SELECT FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+
+    async def is_waiting() -> bool:
+        return bool(await live_database.reader.fetch(waiting))
+
+    async with live_database.transaction() as erasing:
+        await erasing.get(Account, account.id, with_for_update=True)
+        stopping = asyncio.create_task(live_client.post(f"{PATH}/stop/{token}"))
+        await eventually(is_waiting)
+        await saved_searches.remove_all(erasing, account.id)
+    assert (await stopping).json() == {"name": None, "is_active": False}
 
 
 async def test_link_can_not_be_made_by_others(jane: httpx.AsyncClient, mailbox: Mailbox) -> None:

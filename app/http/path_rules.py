@@ -14,7 +14,7 @@ def body_limit(largest_upload: int, path: str) -> BodyLimit | None:
         return BodyLimit(max_bytes=policy.CAPTION_MAX_BYTES)
     if path == SUBSCRIBERS_PATH:
         return BodyLimit(max_bytes=policy.IMPORT_MAX_BYTES, stall=LONGEST_PAUSE, total=None)
-    if path.startswith(("/v1/newsletter/unsubscribe/", "/oauth/")):
+    if path.startswith(("/v1/newsletter/unsubscribe/", "/v1/saved-searches/stop/", "/oauth/")):
         return BodyLimit(max_bytes=policy.FORM_MAX_BYTES)
     if path == "/v1/mail/inbound":
         return BodyLimit(max_bytes=policy.INBOUND_MAIL_MAX_BYTES)

@@ -27,6 +27,7 @@ from app.http.tus import is_upload
 # Probes and preflights cost nothing, and refusing them breaks more than it protects.
 UNLIMITED_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 _AUTH_PREFIXES = ("/v1/auth/", "/v1/verification-codes", "/v1/newsletter/subscriptions")
+_ONE_CLICK_PREFIXES = ("/v1/newsletter/unsubscribe/", "/v1/saved-searches/stop/")
 
 
 def _always(_: Scope) -> bool:
@@ -44,9 +45,9 @@ def _is_upload(scope: Scope) -> bool:
 
 
 def _is_one_click(scope: Scope) -> bool:
-    """A reader who leaves the newsletter: for all of its users a mailbox provider calls itself."""
+    """A reader who wants no more mails: for all of its users a mailbox provider calls itself."""
     path: str = scope["path"]
-    return scope["method"] == "POST" and path.startswith("/v1/newsletter/unsubscribe/")
+    return scope["method"] == "POST" and path.startswith(_ONE_CLICK_PREFIXES)
 
 
 def _is_harvest(scope: Scope) -> bool:

@@ -1,6 +1,7 @@
 """Saved searches: filters of the catalogue's list that an account keeps, and may be told about."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import AppError, NotFound
 from app.models import SavedSearch, SavedSearchMatch
-from app.services import changes, policy
+from app.services import accounts, changes, policy
 from app.services.asset_hits import Filters
 
 _MOMENTS = ("published_from", "published_to")
@@ -96,7 +97,12 @@ async def stop(session: AsyncSession, search_id: UUID, *, now: datetime) -> None
 
 
 async def stop_mails(session: AsyncSession, account_id: UUID, *, now: datetime) -> None:
-    """Pause all searches that mail an account."""
+    """Pause all searches that mail an account; one that is gone has none.
+
+    The account is locked first, as by whoever erases it, or each would wait for the other.
+    """
+    with suppress(NotFound):
+        await accounts.get(session, account_id, lock=True)
     query = _mailing(account_id).order_by(SavedSearch.id).with_for_update()
     for search in await session.scalars(query):
         await _apply(session, search, {"paused": True}, now=now)
