@@ -93,7 +93,7 @@ function search(event) {
 }
 
 async function leave() {
-  if (!mayLeave() || (isTransferring() && !confirm(t.logOutStops))) return null;
+  if ((isTransferring() && !confirm(t.logOutStops)) || !mayLeave()) return null;
   try {
     await logOut();
   } catch (error) {
@@ -102,7 +102,7 @@ async function leave() {
   return go("/");
 }
 
-/** Whether a file is on its way, by those who would have the browser ask about it. */
+/** Whether a file is on its way, by those who would have the browser ask; the router asks itself. */
 const isTransferring = () => !dispatchEvent(new Event("beforeunload", { cancelable: true }));
 
 const menuOf = (event) => event.target.closest("details");

@@ -23,7 +23,7 @@ export function start(routes, display, failed) {
   document.addEventListener("click", followLink);
   window.addEventListener("popstate", goThroughHistory);
   window.addEventListener("beforeunload", (event) => {
-    if (current?.isUnsaved?.()) event.preventDefault();
+    if (event.isTrusted && current?.isUnsaved?.()) event.preventDefault();
   });
   return arrive();
 }
