@@ -97,7 +97,7 @@ class _KeyedAnswer:
         await self._send_counted(message)
 
     async def _refusal(self, token: str, *, patient: bool) -> AppError | None:
-        """Why nothing more may leave; for the patient, not because nobody can tell just now."""
+        """Why nothing more may leave; the patient wait for a database that is away, for a while."""
         patience = policy.KEY_CHECK_PATIENCE.total_seconds() if patient else 0
         until = time.monotonic() + patience
         while True:

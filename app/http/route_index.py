@@ -1,7 +1,5 @@
 """Finds the route of a request without trying all."""
 
-from collections.abc import Iterable
-
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute, Route
@@ -12,7 +10,7 @@ _ANYWHERE = "*"
 
 
 def install_route_index(app: FastAPI) -> None:
-    """For an application whose routes are all there; what they answer stays the same."""
+    """For an application whose routes are all there."""
     app.router.middleware_stack = RouteIndex(app.router)
 
 
@@ -37,16 +35,16 @@ class RouteIndex:
 
     def part_for(self, path: str) -> APIRouter:
         """A router of the routes that this path may mean."""
-        self._parts = self._parts or _divide(self._whole.routes)
+        self._parts = self._parts or _divide(self._whole)
         return self._parts.get(_beginning(path), self._parts[_ANYWHERE])
 
 
-def _divide(routes: Iterable[BaseRoute]) -> dict[str, APIRouter]:
+def _divide(whole: APIRouter) -> dict[str, APIRouter]:
     """Keeps the order, by which FastAPI decides between two that match."""
-    known = [(route, _beginnings(route)) for route in routes]
+    known = [(route, _beginnings(route)) for route in whole.routes]
     parts: dict[str, APIRouter] = {}
     for each in {_ANYWHERE}.union(*(beginnings for _, beginnings in known)):
-        part = parts[each] = APIRouter(redirect_slashes=False)
+        part = parts[each] = APIRouter(redirect_slashes=whole.redirect_slashes)
         part.routes += [
             route for route, beginnings in known if not beginnings.isdisjoint({each, _ANYWHERE})
         ]
