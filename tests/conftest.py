@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -50,17 +51,18 @@ from tests.one_connection import rolled_back
 
 TEMPLATE = "template_migrated"
 URL_VARIABLE = "TEST_POSTGRES_URL"  # of the server, with "DATABASE" for a name
-# A busy machine draws and tries examples slowly, which says nothing of the code; and with the same
-# examples each time, a test that fails has found what the change in question has done.
-hypothesis.settings.register_profile(
-    "steady", deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
-)
-hypothesis.settings.load_profile("steady")
+# A busy machine draws and tries examples slowly, which says nothing of the code. The fast suite has
+# the same examples each time: what fails is what the change in question has done.
+_PATIENT: Any = {"deadline": None, "suppress_health_check": list(hypothesis.HealthCheck)}
+hypothesis.settings.register_profile("new examples", **_PATIENT)
+hypothesis.settings.register_profile("same examples", derandomize=True, **_PATIENT)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server once, in the process that starts the others."""
     gc.disable()  # until all tests are collected: none of them goes
+    is_fast = config.option.markexpr == "not slow"
+    hypothesis.settings.load_profile("same examples" if is_fast else "new examples")
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # as in production
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
