@@ -299,7 +299,7 @@ async def test_desk_lists_what_is_not_public(app: FastAPI, mailbox: Mailbox) -> 
 async def test_desk_finds_what_is_not_public_by_its_words(app: FastAPI, mailbox: Mailbox) -> None:
     await add_draft(app, "a-slug", title="Pêche à Zürich", keywords=["Nordic Response", "sea"])
     await add_draft(app, "other", title="Peace talks", headline="Zurich", slugline="CH-TALKS")
-    await add_draft(app, "percent", title="100% of it_")
+    await add_draft(app, "percent", title="100% of it_", keywords=['12" vinyl'])
     await publish_story(app, "shown", title="Zurich")
     async with editor(app, mailbox) as desk:
         for q, found in (
@@ -309,6 +309,9 @@ async def test_desk_finds_what_is_not_public_by_its_words(app: FastAPI, mailbox:
             ("a-slu sea", {"a-slug"}),
             ("ch-talks", {"other"}),
             ("100%", {"percent"}),
+            ('12"', {"percent"}),
+            ("[", set()),
+            ('",', set()),
             ("%", {"percent"}),
             ("t_", {"percent"}),
             ("zurich nothing", set()),
@@ -345,12 +348,14 @@ async def test_desk_looks_through_the_latest_10_000(
     assert policy.COUNTED_HITS == 10_000
     monkeypatch.setattr(policy, "COUNTED_HITS", 3)
     monkeypatch.setattr(asset_desk, "_READ_AT_ONCE", 2)
-    for number in range(4):
-        await add_draft(app, f"draft-{number}", title="Found")
+    for number in (2, 0, 3, 1):
+        at = PUBLISHED_AT + timedelta(hours=number)
+        async with app.state.database.transaction() as session:
+            await create(session, f"draft-{number}", fields={"title": "Found"}, at=at)
     async with editor(app, mailbox) as desk:
         answer = await listed(desk, "status=draft&q=found")
         assert answer["total"] == {"value": 3, "relation": "gte"}
-        assert len(answer["items"]) == 3
+        assert slugs(answer) == ["draft-3", "draft-2", "draft-1"]
 
 
 async def test_desk_is_closed_to_others(client: httpx.AsyncClient, mailbox: Mailbox) -> None:

@@ -124,15 +124,15 @@ async def _list_desk(
             languages=query.language,
             q=query.q,
             after=(datetime.fromisoformat(str(after[0])), UUID(str(after[1]))) if after else None,
-            limit=pager.read_limit,
+            limit=query.limit,
         )
-    documents = found.documents
-    shown, cursor, headers = pager.shown(documents), None, {"Cache-Control": "no-store"}
-    if len(documents) > len(shown):
-        cursor = pager.cursor(scope, [shown[-1]["updated_at"], shown[-1]["id"]])
+    cursor, headers = None, {"Cache-Control": "no-store"}
+    if found.end is not None:
+        updated_at, asset_id = found.end
+        cursor = pager.cursor(scope, [updated_at.isoformat(), str(asset_id)])
         headers["Link"] = pager.link(cursor)
     answer = {
-        "items": [view(each) for each in shown],
+        "items": [view(each) for each in found.documents],
         "next_cursor": cursor,
         "total": _total(found.total, is_exact=found.total_is_exact),
     }

@@ -38,7 +38,9 @@ class AssetFilterQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     q: str | None = Field(
-        default=None, description='Words, "phrases", -not, or; the last word may be a beginning'
+        default=None,
+        description='Words, "phrases", -not, or; the last word may be a beginning. With `status`, '
+        "plain words or parts of them",
     )
     type: list[AssetType] = []
     language: list[FilterValue] = []

@@ -35,6 +35,8 @@ class DeskPage:
     """Documents for editors, and how many there are; of more than 10,000 assets, at least."""
 
     documents: list[dict[str, Any]]
+    # Where the page ends, if there are more.
+    end: Place | None
     total: int
     total_is_exact: bool
 
@@ -62,17 +64,21 @@ async def list_assets(
     if words:
         found, looked_through = await _find(session, latest, fold(words).split())
         total = len(found)
-        shown = [place for place in found if after is None or place < after][:limit]
-        latest = latest.where(Asset.id.in_([asset_id for _, asset_id in shown]))
+        places = [place for place in found if after is None or place < after]
+        # Some of them may be changed by now: where the page ends is known without them.
+        latest = latest.where(Asset.id.in_([asset_id for _, asset_id in places[:limit]]))
+        assets = (await session.scalars(latest)).all()
     else:
         total = looked_through = await _count(session, query)
         if after is not None:
             latest = latest.where(tuple_(Asset.updated_at, Asset.id) < after)
-    assets = (await session.scalars(latest.limit(limit))).all()
-    surroundings = await _surroundings(session, [asset.id for asset in assets])
+        assets = (await session.scalars(latest.limit(limit + 1))).all()
+        places = [(asset.updated_at, asset.id) for asset in assets]
+    surroundings = await _surroundings(session, [asset.id for asset in assets[:limit]])
     render = asset_documents.render_for_editors
-    documents = [render(asset, surroundings[asset.id]) for asset in assets]
-    return DeskPage(documents, total, looked_through < policy.COUNTED_HITS)
+    documents = [render(asset, surroundings[asset.id]) for asset in assets[:limit]]
+    end = places[limit - 1] if len(places) > limit else None
+    return DeskPage(documents, end, total, looked_through < policy.COUNTED_HITS)
 
 
 async def _count(session: AsyncSession, query: Select[Asset]) -> int:
@@ -87,24 +93,25 @@ async def _find(
 
     The index of words knows only what is public. Here titles and the like are read and folded.
     """
-    texts = [Asset.fields[name].astext for name in _SEARCHED]
-    columns = latest.with_only_columns(Asset.updated_at, Asset.id, Asset.slug, *texts)
+    texts = [Asset.slug, *(Asset.fields[name].astext for name in _SEARCHED)]
+    keywords = Asset.fields["keywords"]
+    columns = latest.with_only_columns(Asset.updated_at, Asset.id, keywords, *texts)
     rows = await session.stream(columns.limit(policy.COUNTED_HITS))
     found: list[Place] = []
     looked_through = 0
     async for some in rows.partitions(_READ_AT_ONCE):
         looked_through += len(some)
-        for updated_at, asset_id, *its in some:
-            text = fold(" ".join(filter(None, its)))
+        for updated_at, asset_id, its_keywords, *its in some:
+            text = fold(" ".join(filter(None, [*its, *(its_keywords or ())])))
             if all(word in text for word in words):
                 found.append((updated_at, asset_id))
     return found, looked_through
 
 
-# Of an asset's fields, beside its slug.
-_SEARCHED = ("title", "headline", "slugline", "keywords")
-# Folding these takes a few milliseconds, in which nobody else is answered.
-_READ_AT_ONCE = 500
+# Of an asset's fields, beside its keywords.
+_SEARCHED = ("title", "headline", "slugline")
+# Folding these takes up to 5 ms, in which nobody else is answered; all 10,000 take 0.3 s.
+_READ_AT_ONCE = 200
 
 
 async def _surroundings(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, Surroundings]:
