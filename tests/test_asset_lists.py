@@ -356,6 +356,9 @@ async def test_desk_looks_through_the_latest_10_000(
         answer = await listed(desk, "status=draft&q=found")
         assert answer["total"] == {"value": 3, "relation": "gte"}
         assert slugs(answer) == ["draft-3", "draft-2", "draft-1"]
+        # A lone accent is no word: nothing is looked through, and the list goes on to its end.
+        unfiltered = await listed(desk, f"status=draft&q={quote(chr(0x301))}")
+        assert len(unfiltered["items"]) == 4
 
 
 async def test_desk_is_closed_to_others(client: httpx.AsyncClient, mailbox: Mailbox) -> None:

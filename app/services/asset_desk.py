@@ -25,7 +25,6 @@ from app.services.search_reading import QueryTooLong
 
 Item = TypeVar("Item")
 
-
 # The time of an asset's last change, and its id: by these the lists are ordered.
 Place = tuple[datetime, UUID]
 
@@ -58,11 +57,11 @@ async def list_assets(
     if languages:
         query = query.where(Asset.language.in_(languages))
     latest = query.order_by(Asset.updated_at.desc(), Asset.id.desc())
-    words = (q or "").strip()
-    if len(words) > policy.QUERY_MAX_LENGTH:
+    typed = (q or "").strip()
+    if len(typed) > policy.QUERY_MAX_LENGTH:
         raise QueryTooLong
-    if words:
-        found, looked_through = await _find(session, latest, fold(words).split())
+    if words := fold(typed).split():
+        found, looked_through = await _find(session, latest, words)
         total = len(found)
         places = [place for place in found if after is None or place < after]
         # Some of them may be changed by now: where the page ends is known without them.
