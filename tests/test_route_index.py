@@ -76,15 +76,20 @@ async def test_application_may_be_part_of_another() -> None:
         assert (await client.get("/under/here/v1/things")).json() == "things"
 
 
-@pytest.mark.parametrize("path", ["/a/b", "/a/b/c", "/a/x/c", "/a", "/static/x", "/a/b/", "/z/b"])
-async def test_routes_keep_their_order_and_their_answers(path: str) -> None:
+@pytest.mark.parametrize("redirect_slashes", [False, True])
+@pytest.mark.parametrize(
+    "path", ["/a/b", "/a/b/c", "/a/x/c", "/a", "/a/", "/static/x", "/a/b/", "/z/b", "/d", "/d/e"]
+)
+async def test_routes_keep_their_order_and_their_answers(
+    path: str, *, redirect_slashes: bool
+) -> None:
     """Also where a parameter stands at the beginning of a path, or a whole application."""
 
     def build() -> FastAPI:
-        app = FastAPI(redirect_slashes=False)
+        app = FastAPI(redirect_slashes=redirect_slashes)
         static = FastAPI()
         static.add_api_route("/x", lambda: "static", methods=["GET"])
-        for template in ("/a/b", "/{one}/b", "/a/{two}", "/a/b/c", "/{one}/{two}/c", "/a"):
+        for template in ("/a/b", "/{one}/b", "/a/{two}", "/a/b/c", "/{one}/{two}/c", "/a", "/d/"):
             app.add_api_route(template, lambda here=template: here, methods=["GET"])
         app.mount("/static", static)
         return app
@@ -96,4 +101,5 @@ async def test_routes_keep_their_order_and_their_answers(path: str) -> None:
             expected = await plain.request(method, path)
             answer = await quick.request(method, path)
             assert (answer.status_code, answer.text) == (expected.status_code, expected.text)
-            assert answer.headers.get("allow") == expected.headers.get("allow")
+            for name in ("allow", "location"):
+                assert answer.headers.get(name) == expected.headers.get(name)

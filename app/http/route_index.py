@@ -60,4 +60,5 @@ def _beginnings(route: BaseRoute) -> set[str]:
 
 
 def _beginning(path: str) -> str:
-    return "/".join(path.split("/", 3)[:3])
+    """Without a last slash, for which FastAPI may look at the same path with one."""
+    return "/".join(path.split("/", 3)[:3]).rstrip("/")
