@@ -34,7 +34,7 @@ export default async function desk({ query, signal, update }) {
     <nav class="tabs" aria-label=${t.desk}>${STATUSES.map((each) => tab(each, wanted, counts))}</nav>
     ${filters(wanted)}
     ${
-      list.items.length
+      list.items.length || list.next
         ? html`<ul class="desk-list">
             ${list.items.map((each) => row(each, status))}
           </ul>`
@@ -78,6 +78,7 @@ const filters = (wanted) => html`
         id="q"
         name="q"
         type="search"
+        maxlength="200"
         .value=${wanted.q}
         placeholder=${t.search}
         autocomplete="off"
