@@ -6,6 +6,8 @@ from app.services import policy
 
 SUBSCRIBERS_PATH = "/v1/newsletter/subscribers"
 CHANGES_PATH = "/v1/changes"
+# Where the links of mails lead that end them (RFC 8058).
+ONE_CLICK_PREFIXES = ("/v1/newsletter/unsubscribe/", "/v1/saved-searches/stop/")
 
 
 def body_limit(largest_upload: int, path: str) -> BodyLimit | None:
@@ -14,7 +16,7 @@ def body_limit(largest_upload: int, path: str) -> BodyLimit | None:
         return BodyLimit(max_bytes=policy.CAPTION_MAX_BYTES)
     if path == SUBSCRIBERS_PATH:
         return BodyLimit(max_bytes=policy.IMPORT_MAX_BYTES, stall=LONGEST_PAUSE, total=None)
-    if path.startswith(("/v1/newsletter/unsubscribe/", "/v1/saved-searches/stop/", "/oauth/")):
+    if path.startswith((*ONE_CLICK_PREFIXES, "/oauth/")):
         return BodyLimit(max_bytes=policy.FORM_MAX_BYTES)
     if path == "/v1/mail/inbound":
         return BodyLimit(max_bytes=policy.INBOUND_MAIL_MAX_BYTES)

@@ -21,13 +21,13 @@ from app.errors import RateLimited, problem
 from app.http.client_address import client_network
 from app.http.counters import Counters
 from app.http.headers import RawHeaders
+from app.http.path_rules import ONE_CLICK_PREFIXES
 from app.http.shown_keys import is_of_key
 from app.http.tus import is_upload
 
 # Probes and preflights cost nothing, and refusing them breaks more than it protects.
 UNLIMITED_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 _AUTH_PREFIXES = ("/v1/auth/", "/v1/verification-codes", "/v1/newsletter/subscriptions")
-_ONE_CLICK_PREFIXES = ("/v1/newsletter/unsubscribe/", "/v1/saved-searches/stop/")
 
 
 def _always(_: Scope) -> bool:
@@ -47,7 +47,7 @@ def _is_upload(scope: Scope) -> bool:
 def _is_one_click(scope: Scope) -> bool:
     """A reader who wants no more mails: for all of its users a mailbox provider calls itself."""
     path: str = scope["path"]
-    return scope["method"] == "POST" and path.startswith(_ONE_CLICK_PREFIXES)
+    return scope["method"] == "POST" and path.startswith(ONE_CLICK_PREFIXES)
 
 
 def _is_harvest(scope: Scope) -> bool:
