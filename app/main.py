@@ -1,12 +1,14 @@
 """The application: its layers, its routers, and what it holds while it runs."""
 
+from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from app import errors
-from app.deps import utc_now
+from app.clock import utc_now
 from app.http import path_rules
 from app.http.counters import open_counters
 from app.http.head import HeadMiddleware
@@ -129,9 +131,9 @@ ROUTERS = (
 )
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
     """Build the API for one process; connections are opened when it starts."""
-    options = _stack_options(settings)
+    options = _stack_options(settings, clock)
     app = FastAPI(
         title="Multimedia Account",
         version="1",
@@ -162,7 +164,7 @@ def create_app(settings: Settings) -> FastAPI:
 def _prepare_state(app: FastAPI, settings: Settings, options: StackOptions) -> None:
     """What needs no connection; app/lifespan.py opens the rest."""
     app.state.settings = settings
-    app.state.clock = utc_now
+    app.state.clock = options.clock
     app.state.counters = options.counters
     app.state.pages = options.pages
     app.state.keys = options.keys
@@ -182,7 +184,7 @@ def _add_development_pages(app: FastAPI) -> None:
         browser_app.show_wrong_addresses(app)
 
 
-def _stack_options(settings: Settings) -> StackOptions:
+def _stack_options(settings: Settings, clock: Callable[[], datetime]) -> StackOptions:
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     counters = open_counters(redis_url) if settings.rate_limits == "on" else None
     largest_upload = policy.largest_upload(settings.max_upload_bytes)
@@ -194,6 +196,7 @@ def _stack_options(settings: Settings) -> StackOptions:
         body_limit_for=partial(path_rules.body_limit, largest_upload),
         has_no_deadline=path_rules.may_take_long,
         counters=counters,
-        keys=KeyGate(counters),
+        clock=clock,
+        keys=KeyGate(counters, clock=clock),
         pages=PageStore(),
     )

@@ -194,14 +194,13 @@ async def running_app(
     settings: Settings, database: Database, keyring: Keyring, hasher: PasswordHasher, clock: Clock
 ) -> FastAPI:
     """The application as its lifespan would leave it, on a given database and clock."""
-    app = create_app(settings)
+    app = create_app(settings, clock=clock.read)
     know_the_routes(app)
     app.state.database = database
     app.state.deployment = make_deployment(settings, keyring)
     app.state.hasher = hasher
     app.state.access_tokens = AccessTokens(issuer=settings.base_url, audience=settings.base_url)
     app.state.keys.open(database, app.state.access_tokens)
-    app.state.clock = app.state.keys.clock = clock.read
     app.state.storage = open_storage(None, default_folder=settings.data_dir / "objects")
     app.state.expected_revision = head_revision()
     app.dependency_overrides.clear()

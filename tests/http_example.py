@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
@@ -15,12 +15,20 @@ from app.http.stack import StackOptions, middleware_stack
 from app.http.strict_json import StrictJsonRoute
 
 ORIGIN = "https://app.example.org"
+
+
+def noon() -> datetime:
+    """A clock that stands: no window of a quota ends."""
+    return datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
 OPTIONS = StackOptions(
     allowed_hosts=["localhost"],
     cors_origins=[ORIGIN],
     is_public=lambda path: path.startswith("/v1/feeds/"),
     request_deadline=timedelta(milliseconds=100),
     counters=InProcessCounters(),
+    clock=noon,
     rate_limit_policies=[
         RateLimitPolicy("default", quota=10_000, window=60),
         RateLimitPolicy("once", 1, 60, lambda scope: scope["path"] == "/v1/once"),

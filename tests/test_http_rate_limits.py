@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -27,7 +28,7 @@ class Service:
     def __init__(self, counters: Counters | None = None, **options: Any) -> None:
         self.now = 1_000_000_020.0
         counters = counters or InProcessCounters(clock=lambda: self.now)
-        limiter = RateLimiter(counters, clock=lambda: self.now, **options)
+        limiter = RateLimiter(counters, clock=self.time, **options)
         middleware = [
             Middleware(ErrorBoundaryMiddleware),
             Middleware(RateLimitMiddleware, limiter=limiter),
@@ -35,6 +36,9 @@ class Service:
         methods = ["GET", "POST", "OPTIONS"]
         route = Route("/{path:path}", self.answer, methods=methods)
         self.app = Starlette(routes=[route], middleware=middleware)
+
+    def time(self) -> datetime:
+        return datetime.fromtimestamp(self.now, UTC)
 
     async def answer(self, _: Request) -> Response:
         return PlainTextResponse("here")

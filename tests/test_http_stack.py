@@ -12,7 +12,7 @@ from app.http.counters import InProcessCounters
 from app.http.rate_limits import RateLimitPolicy
 from app.http.stack import StackOptions, middleware_stack
 from tests.http_asgi import client_of, messages_of
-from tests.http_example import OPTIONS, ORIGIN, make_app
+from tests.http_example import OPTIONS, ORIGIN, make_app, noon
 
 
 @pytest.fixture
@@ -130,7 +130,9 @@ async def test_headers_that_rewrite_requests_are_ignored(
 
 async def test_forged_address_does_not_renew_a_quota() -> None:
     options = StackOptions(
-        counters=InProcessCounters(), rate_limit_policies=[RateLimitPolicy("one", 1, 60)]
+        counters=InProcessCounters(),
+        clock=noon,
+        rate_limit_policies=[RateLimitPolicy("one", 1, 60)],
     )
     async with client_of(make_app(options)) as client:
         statuses = [

@@ -348,7 +348,7 @@ async def test_other_methods_and_large_bodies_are_refused_as_everywhere(
 
 
 async def test_sixty_failures_a_minute_are_answered_and_do_not_hold_up_others(
-    app: FastAPI, jane: dict[str, str], client: httpx.AsyncClient
+    app: FastAPI, jane: dict[str, str], client: httpx.AsyncClient, clock: Clock
 ) -> None:
     made = await make_key(client, jane)
     wrong = {**GRANT, "client_id": made["id"], "client_secret": crypto.new_api_key()}
@@ -363,6 +363,8 @@ async def test_sixty_failures_a_minute_are_answered_and_do_not_hold_up_others(
         right = await program.post(TOKEN, data={**GRANT, **in_form(made)})
         assert right.status_code == 200
         assert '"auth"' not in right.headers["ratelimit-policy"]
+        clock.now += timedelta(minutes=1)
+        assert (await program.post(TOKEN, data=wrong)).status_code == 401
 
 
 def test_basic_credentials_are_percent_decoded() -> None:

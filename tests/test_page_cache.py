@@ -21,6 +21,7 @@ from app.http.page_store import MAX_BYTES, Key, Page, PageStore, document_name
 from app.http.rate_limits import RateLimitPolicy
 from app.http.stack import StackOptions, middleware_stack
 from tests.http_asgi import client_of, http_scope, messages_of
+from tests.http_example import noon
 from tests.http_wire import CLOSE, HOST, exchange, request, running_server
 
 ID = "0190aaaa-aaaa-7aaa-aaaa-aaaaaaaaaaaa"
@@ -54,6 +55,7 @@ class Catalogue:
             allowed_hosts=["localhost"],
             cors_origins=[ORIGIN],
             counters=InProcessCounters(),
+            clock=noon,
             rate_limit_policies=[RateLimitPolicy("default", quota=quota, window=60)],
             pages=self.pages,
         )

@@ -36,7 +36,7 @@ from app.deps.authorization import (
 )
 from app.deps.catalogue import DeskViewDep, StorageDep, UploadStoreDep, get_upload_store
 from app.deps.changes import ChangeHubDep, ChangesWatcher, RoomToWait
-from app.deps.clock import Clock, Now, utc_now
+from app.deps.clock import Clock, Now
 from app.deps.database import (
     PublicReaderDep,
     ReaderDep,
@@ -101,5 +101,4 @@ __all__ = [
     "get_public_reader",
     "get_reader",
     "get_upload_store",
-    "utc_now",
 ]

@@ -1,15 +1,11 @@
 """The time of a request."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Annotated
 
 from fastapi import Depends, Request
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 async def get_now(request: Request) -> datetime:

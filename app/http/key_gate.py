@@ -15,6 +15,7 @@ import structlog
 from starlette.types import Scope
 
 from app import crypto
+from app.clock import utc_now
 from app.crypto import AccessTokens, ClientClaims, InvalidToken
 from app.db import Database
 from app.errors import DATABASE_RETRY_AFTER, ServiceUnavailable, is_outage
@@ -39,10 +40,6 @@ PER_MINUTE = RateLimitPolicy("key", quota=policy.KEY_CALLS_PER_MINUTE, window=60
 PER_DAY = RateLimitPolicy("daily", quota=policy.KEY_CALLS_PER_DAY, window=int(_DAY.total_seconds()))
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class KeyGate:
     """What one process knows and counts of keys; closed until it has a database to ask.
 
@@ -50,12 +47,12 @@ class KeyGate:
     """
 
     def __init__(
-        self, counters: Counters | None, *, clock: Callable[[], datetime] = _utc_now
+        self, counters: Counters | None, *, clock: Callable[[], datetime] = utc_now
     ) -> None:
-        self.clock = clock
         self.usage = KeyUsage()
+        self._clock = clock
         self._counters = counters
-        self._limiter = RateLimiter(counters)
+        self._limiter = RateLimiter(counters, clock=clock)
         self._records: KeyRecords | None = None
         self._tokens: AccessTokens | None = None
 
@@ -72,7 +69,7 @@ class KeyGate:
         """The key of a request. Raises `InvalidToken`, alike for all that are not good."""
         if self._records is None or self._tokens is None:
             raise InvalidToken
-        now = self.clock()
+        now = self._clock()
         if token.startswith(crypto.KEY_PREFIX):
             caller = await self.by_secret(token)
         else:
@@ -90,7 +87,7 @@ class KeyGate:
         if not self._records.knows(secret_hash) and not crypto.is_api_key(secret):
             return None
         try:
-            return await self._records.by_secret(secret_hash, now=self.clock())
+            return await self._records.by_secret(secret_hash, now=self._clock())
         except Exception as error:
             raise _outage(error) from error
 
@@ -107,18 +104,20 @@ class KeyGate:
 
     async def admit(self, scope: Scope, caller: KeyCaller) -> None:
         """Count a call of this key. Raises `RateLimited` past its rate or its day's quota."""
-        now = self.clock()
+        now = self._clock()
         self.usage.add_call(caller.key_id, now)
         if self._counters is None:
             return
         who = str(caller.key_id)
-        rate = await use(
-            PER_MINUTE, who, crc32(who.encode()), counters=self._counters, now=now.timestamp()
-        )
+        rate = await use(PER_MINUTE, who, crc32(who.encode()), counters=self._counters, now=now)
         if rate is not None:
             note_usage(scope, rate)
         note_usage(scope, self._of_today(caller, now))
         check_usages(scope)
+
+    def count_bytes(self, caller: KeyCaller, size: int) -> None:
+        """Count what has left for this key."""
+        self.usage.add_bytes(caller.key_id, size, self._clock())
 
     async def count_refused(self, scope: Scope, under: RateLimitPolicy = ORDINARY) -> None:
         """Count a request whose key is no good against its network, as any other request."""

@@ -126,4 +126,4 @@ class _KeyedAnswer:
         caller: KeyCaller | None = self._scope["state"].get(KEY)
         size = len(message.get("body", b"")) + message.get("count", 0)
         if caller is not None and size:
-            self._gate.usage.add_bytes(caller.key_id, size, self._gate.clock())
+            self._gate.count_bytes(caller, size)

@@ -7,16 +7,16 @@ window, is nothing to a guard against abuse. Each client has its own windows, so
 were refused together do not all come back in the same second.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from math import ceil
 from zlib import crc32
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.clock import utc_now
 from app.errors import RateLimited, problem
 from app.http.client_address import client_network
 from app.http.counters import Counters
@@ -114,9 +114,8 @@ class RateLimiter:
     def __init__(
         self,
         counters: Counters | None,
-        *,
         policies: Sequence[RateLimitPolicy] = DEFAULT_POLICIES,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._counters = counters
         self._policies = tuple(policies)
@@ -148,8 +147,9 @@ class RateLimiter:
     ) -> None:
         client = scope.get("client")
         network, offset = _network_and_offset(client[0] if client else "")
+        now = self._clock()
         for policy in policies:
-            usage = await use(policy, network, offset, counters=counters, now=self._clock())
+            usage = await use(policy, network, offset, counters=counters, now=now)
             if usage is not None:
                 note_usage(scope, usage)
         check_usages(scope)
@@ -182,10 +182,10 @@ class RateLimitMiddleware:
 
 
 async def use(
-    policy: RateLimitPolicy, who: str, offset: int, *, counters: Counters, now: float
+    policy: RateLimitPolicy, who: str, offset: int, *, counters: Counters, now: datetime
 ) -> Usage | None:
     """Count one request of somebody whose windows are shifted by `offset`; None: nobody knows."""
-    window, passed = divmod(now + offset % policy.window, policy.window)
+    window, passed = divmod(now.timestamp() + offset % policy.window, policy.window)
     count = await counters.increment(f"{policy.name}/{who}/{int(window)}", policy.window)
     return None if count is None else Usage(policy, count, ceil(policy.window - passed))
 

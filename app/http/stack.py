@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from starlette.middleware import Middleware
 
+from app.clock import utc_now
 from app.http.access_log import AccessLogMiddleware
 from app.http.body_limits import BodyLimit, BodyLimitsMiddleware
 from app.http.client_address import ClientAddressMiddleware, Network, TrustedProxies
@@ -52,6 +53,7 @@ class StackOptions:
     request_deadline: timedelta = REQUEST_DEADLINE
     has_no_deadline: Callable[[str], bool] = _no_path
     counters: Counters | None = None
+    clock: Callable[[], datetime] = utc_now
     rate_limit_policies: Sequence[RateLimitPolicy] = DEFAULT_POLICIES
     # Closed until it is given a database.
     keys: KeyGate = field(default_factory=lambda: KeyGate(None))
@@ -71,7 +73,7 @@ def middleware_stack(options: StackOptions) -> list[Middleware]:
     proxies = TrustedProxies(options.trusted_proxies)
     cors = CorsPolicy(allowed_origins=options.cors_origins, is_public=options.is_public)
     limits = RequestLimits(allowed_hosts=options.allowed_hosts)
-    limiter = RateLimiter(options.counters, policies=options.rate_limit_policies)
+    limiter = RateLimiter(options.counters, options.rate_limit_policies, options.clock)
     return [
         Middleware(
             ShortcutMiddleware,

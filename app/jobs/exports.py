@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -22,6 +22,7 @@ from app.adapters import workspace
 from app.adapters.export_files import ExportFiles, WrittenFile
 from app.adapters.storage import StorageError
 from app.adapters.workspace import WorkspaceFull
+from app.clock import utc_now
 from app.db import Database
 from app.jobs import faults
 from app.jobs.stored_objects import Keeper
@@ -71,7 +72,7 @@ class Exporter:
     direct: Database
     # Where the folders for work on large files are.
     workspaces: Path
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    now: Callable[[], datetime] = utc_now
     _pause: timedelta = FIRST_PAUSE
     _not_before: float = 0.0
 

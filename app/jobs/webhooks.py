@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache, partial
 from uuid import UUID
 
@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.adapters.webhook_client import TOTAL_TIMEOUT, WebhookClient, WebhookError
+from app.clock import utc_now
 from app.crypto import Keyring, UnsealError
 from app.db import Database
 from app.jobs import faults
@@ -107,7 +108,7 @@ class WebhookSender:
         while True:
             async with self._database.transaction() as session:
                 gone = await webhook_states.disable_next(
-                    session, keyring=self._around.keyring, now=_now()
+                    session, keyring=self._around.keyring, now=utc_now()
                 )
             if gone is None:
                 return
@@ -143,7 +144,7 @@ class WebhookSender:
                 is_behind = await webhook_fan_out.read_on(
                     session,
                     api_url=self._around.api_url,
-                    now=_now(),
+                    now=utc_now(),
                     farthest_first=farthest_first,
                 )
         except Exception as error:  # noqa: BLE001  # the database is away, say: it comes back
@@ -183,7 +184,7 @@ class WebhookSender:
             session,
             room=room,
             failing_room=FAILING_AT_ONCE - counted[True],
-            now=_now(),
+            now=utc_now(),
             lease=self._around.lease,
         )
 
@@ -199,7 +200,7 @@ class WebhookSender:
             self._unreadable.append(claim)
         except Exception as error:  # noqa: BLE001  # a fault of ours must not stop the others
             faults.report("webhook_not_sent", error, webhook_id=str(claim.endpoint_id))
-            self._results.append(judge_failure(claim, "internal_error", _now(), 0))
+            self._results.append(judge_failure(claim, "internal_error", utc_now(), 0))
         finally:
             self._work.set()
 
@@ -210,13 +211,13 @@ class WebhookSender:
             url = self._checked(claim.url)
             answer = await self._client.post(url, body, headers)
         except WebhookUrlRefused:
-            return judge_failure(claim, "address_refused", _now(), 0)
+            return judge_failure(claim, "address_refused", utc_now(), 0)
         except WebhookError as error:
-            return judge_failure(claim, error.code, _now(), time.monotonic() - began)
-        return judge_answer(claim, answer, _now(), time.monotonic() - began)
+            return judge_failure(claim, error.code, utc_now(), time.monotonic() - began)
+        return judge_answer(claim, answer, utc_now(), time.monotonic() - began)
 
     def _headers(self, claim: Claim, body: bytes) -> dict[str, str]:
-        now = _now()
+        now = utc_now()
         ends_at = claim.previous_secret_ends_at
         is_over = ends_at is not None and policy.is_expired(ends_at, now)
         signer = self._signer(
@@ -236,7 +237,7 @@ class WebhookSender:
         self, session: AsyncSession, results: Sequence[Outcome], unreadable: Sequence[Claim]
     ) -> None:
         if unreadable:
-            await webhook_claims.give_back(session, unreadable, until=_now() + UNREADABLE_PAUSE)
+            await webhook_claims.give_back(session, unreadable, until=utc_now() + UNREADABLE_PAUSE)
         if results:
             for outcome in await webhook_outcomes.note(session, results):
                 await self._follow_up(session, outcome)
@@ -277,7 +278,3 @@ async def _rest(event: asyncio.Event) -> None:
         await asyncio.wait_for(event.wait(), POLL)
         await asyncio.sleep(GATHER)
     event.clear()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
