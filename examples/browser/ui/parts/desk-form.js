@@ -7,6 +7,7 @@ import { createChooser } from "./desk-chooser.js";
 import { bothZones } from "./desk-dialogs.js";
 import { momentField, numberField, rowsField, selectField, textField } from "./desk-inputs.js";
 import { countryOptions, languageOptions } from "./desk-names.js";
+import { CREDITS, ORGANISATIONS, PEOPLE, RESTRICTIONS, THIRD_PARTY } from "./desk-rows.js";
 
 const t = await texts("desk-form");
 const f = t.fields;
@@ -115,27 +116,6 @@ export const aboutSection = (editing, choosers) =>
     rowsField(editing, "organisations", ORGANISATIONS),
   );
 
-const PEOPLE = {
-  legend: f.people,
-  add: t.addPerson,
-  fresh: { relation: "shown" },
-  columns: [
-    { name: "name", label: t.name, wide: true },
-    { name: "role", label: t.role },
-    { name: "rank", label: t.rank },
-    { name: "relation", label: t.relation, options: Object.entries(t.relations) },
-  ],
-};
-
-const ORGANISATIONS = {
-  legend: f.organisations,
-  add: t.addOrganisation,
-  columns: [
-    { name: "name", label: t.name, wide: true },
-    { name: "uri", label: t.address, type: "url" },
-  ],
-};
-
 export const rightsSection = (editing) =>
   section(
     "rights",
@@ -157,41 +137,6 @@ export const rightsSection = (editing) =>
     rowsField(editing, "restrictions", RESTRICTIONS),
     rowsField(editing, "third_party", THIRD_PARTY),
   );
-
-const CREDITS = {
-  legend: f.credits,
-  add: t.addCredit,
-  columns: [
-    { name: "role", label: t.role },
-    { name: "name", label: t.name, wide: true },
-  ],
-};
-
-const RESTRICTIONS = {
-  legend: f.restrictions,
-  add: t.addRestriction,
-  fresh: { kind: "geo", rule: "deny", values: "" },
-  hint: t.hints.restrictions,
-  columns: [
-    { name: "rule", label: t.rule, options: Object.entries(t.rules) },
-    { name: "kind", label: t.restrictionKind, options: Object.entries(t.restrictionKinds) },
-    { name: "values", label: t.values, wide: true },
-    { name: "from", label: t.from, type: "date" },
-    { name: "to", label: t.to, type: "date" },
-    { name: "note", label: t.note, wide: true },
-  ],
-};
-
-const THIRD_PARTY = {
-  legend: f.third_party,
-  add: t.addThirdParty,
-  fresh: { kind: "music" },
-  columns: [
-    { name: "kind", label: t.thirdPartyKind, options: Object.entries(t.thirdPartyKinds) },
-    { name: "description", label: t.description, wide: true },
-    { name: "owner", label: t.owner },
-  ],
-};
 
 /** The other language of the portal; and what there is in more of them. */
 export function translationsSection(editing) {
