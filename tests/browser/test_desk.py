@@ -23,6 +23,12 @@ def answer_to_visitor(site: Site, asset: dict[str, Any]) -> httpx.Response:
     return httpx.get(f"{site.url}/v1/assets/{asset['id']}")
 
 
+ROWS = {
+    "Add a subject": {"Code": "20000056", "Name": "armed forces"},
+    "Add a number": {"Kind of number": "virin", "Number": "261123-N-AB123-1001"},
+}
+
+
 async def describe(page: Page) -> None:
     player = page.locator("#desk-player video")
     await player.evaluate("player => { player.currentTime = 1; }")
@@ -34,6 +40,13 @@ async def describe(page: Page) -> None:
     await page.get_by_label("Summary").first.fill("Six ships come home.")
     await page.get_by_role("combobox", name="Keywords").fill("harbour,")
     await page.get_by_label("City").fill("Bruges")
+    await page.get_by_label("Transcript").fill("We are glad to be home.")
+    await page.get_by_label("Urgency").select_option("3")
+    for button, words in ROWS.items():
+        await page.get_by_role("button", name=button).click()
+        row = page.get_by_role("group", name=re.compile(r"^(Subjects|Other numbers) 1$")).last
+        for label, word in words.items():
+            await row.get_by_label(label, exact=True).fill(word)
 
 
 async def test_video_is_described_published_corrected_and_withdrawn(
@@ -53,6 +66,9 @@ async def test_video_is_described_published_corrected_and_withdrawn(
     assert public["title"] == "Minehunters enter the harbour"
     assert (public["keywords"], public["location"]["city"]) == (["harbour"], "Bruges")
     assert public["shotlist"][0]["start_ms"] == 1000
+    assert (public["transcript"], public["urgency"]) == ("We are glad to be home.", 3)
+    assert public["subjects"] == [{"scheme": "medtop", "code": "20000056", "name": "armed forces"}]
+    assert public["alternative_ids"] == [{"role": "virin", "value": "261123-N-AB123-1001"}]
     assert public["preview"]["media_type"] == "video/mp4"
 
     await page.get_by_label("Summary").first.fill("Seven ships come home.")

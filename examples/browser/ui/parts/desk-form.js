@@ -7,13 +7,22 @@ import { createChooser } from "./desk-chooser.js";
 import { bothZones } from "./desk-dialogs.js";
 import { momentField, numberField, rowsField, selectField, textField } from "./desk-inputs.js";
 import { countryOptions, languageOptions } from "./desk-names.js";
-import { CREDITS, ORGANISATIONS, PEOPLE, RESTRICTIONS, THIRD_PARTY } from "./desk-rows.js";
+import {
+  ALTERNATIVE_IDS,
+  CREDITS,
+  ORGANISATIONS,
+  PEOPLE,
+  RESTRICTIONS,
+  SUBJECTS,
+  THIRD_PARTY,
+} from "./desk-rows.js";
 
 const t = await texts("desk-form");
 const f = t.fields;
 const LANGUAGES = languageOptions(languageTitle);
 const COUNTRIES = [["", "—"], ...countryOptions(countryName)];
 const CLASSES = [["", "—"], ...Object.entries(t.contentClasses)];
+const URGENCIES = [["", "—"], ...t.urgencies.map((name, index) => [index + 1, name])];
 const SUGGESTED = 8;
 
 /** The inputs that suggest; they remember what is being typed. */
@@ -72,6 +81,8 @@ const section = (id, title, ...content) => html`
 `;
 const pair = (...fields) => html`<div class="pair">${fields}</div>`;
 
+const isSpoken = ({ type }) => type === "video" || type === "audio";
+
 export function textSection(editing) {
   const lang = editing.mine.language;
   const isStory = editing.asset.type === "story";
@@ -87,6 +98,9 @@ export function textSection(editing) {
       isStory ? nothing : selectField(editing, "content_class", f.content_class, CLASSES),
     ),
     isStory ? nothing : textField(editing, "script", f.script, { lang, rows: 8, hint: t.hints.script }),
+    isSpoken(editing.asset)
+      ? textField(editing, "transcript", f.transcript, { lang, rows: 8, hint: t.hints.transcript })
+      : nothing,
     textField(editing, "ed_note", f.ed_note, { rows: 2, hint: t.hints.ed_note }),
   );
 }
@@ -114,6 +128,7 @@ export const aboutSection = (editing, choosers) =>
     ),
     rowsField(editing, "people", PEOPLE),
     rowsField(editing, "organisations", ORGANISATIONS),
+    rowsField(editing, "subjects", SUBJECTS),
   );
 
 export const rightsSection = (editing) =>
@@ -169,5 +184,9 @@ export const placeSection = (editing, choosers) =>
     editing.asset.status === "published"
       ? html`<p class="quiet">${t.slugStays} <code>/assets/${editing.asset.slug}</code></p>`
       : textField(editing, "slug", f.slug, { hint: t.hints.slug }),
-    textField(editing, "slugline", f.slugline, { hint: t.hints.slugline }),
+    pair(
+      textField(editing, "slugline", f.slugline, { hint: t.hints.slugline }),
+      selectField(editing, "urgency", f.urgency, URGENCIES, { hint: t.hints.urgency }),
+    ),
+    rowsField(editing, "alternative_ids", ALTERNATIVE_IDS),
   );

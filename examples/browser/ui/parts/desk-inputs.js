@@ -65,11 +65,11 @@ export function numberField(editing, path, label, { hint, step = "any" } = {}) {
   );
 }
 
-/** `options` are pairs of a value and its name; "" is none. */
+/** `options` are pairs of a value, a text or a number, and its name; "" is none. */
 export function selectField(editing, path, label, options, { hint } = {}) {
   const value = valueAt(editing.mine, path) ?? "";
   const known = options.some(([each]) => each === value) ? options : [[value, value], ...options];
-  const change = ({ target }) => editing.set(path, target.value || null);
+  const change = ({ target }) => editing.set(path, known[target.selectedIndex][0] || null);
   return fieldRow(
     editing.form,
     path,

@@ -7,16 +7,26 @@ const SINGLE = [
   "summary",
   "body",
   "script",
+  "transcript",
   "language",
   "content_class",
   "ed_note",
+  "urgency",
   "filmed_from",
   "filmed_to",
   "available_until",
   "slug",
 ];
 // Lists of rows; a row without anything in it is none.
-const ROWS = ["people", "organisations", "credits", "restrictions", "third_party"];
+const ROWS = [
+  "people",
+  "organisations",
+  "subjects",
+  "credits",
+  "restrictions",
+  "third_party",
+  "alternative_ids",
+];
 const WORDS = ["spoken_languages", "keywords"];
 const OBJECTS = ["location", "rights", "translations"];
 const LINKS = {
@@ -107,7 +117,7 @@ function tidy(object) {
 }
 
 // What a new row begins with does not make it one.
-const GIVEN = new Set(["kind", "relation", "rule", "number"]);
+const GIVEN = new Set(["kind", "relation", "rule", "number", "scheme"]);
 const hasContent = (row) =>
   Object.entries(row).some(([name, value]) => !GIVEN.has(name) && plain(value) != null);
 

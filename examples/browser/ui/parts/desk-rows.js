@@ -25,6 +25,18 @@ export const ORGANISATIONS = {
   ],
 };
 
+export const SUBJECTS = {
+  legend: f.subjects,
+  add: t.addSubject,
+  fresh: { scheme: "medtop" },
+  hint: t.hints.subjects,
+  columns: [
+    { name: "scheme", label: t.scheme },
+    { name: "code", label: t.code },
+    { name: "name", label: t.name, wide: true },
+  ],
+};
+
 export const CREDITS = {
   legend: f.credits,
   add: t.addCredit,
@@ -57,5 +69,15 @@ export const THIRD_PARTY = {
     { name: "kind", label: t.thirdPartyKind, options: Object.entries(t.thirdPartyKinds) },
     { name: "description", label: t.description, wide: true },
     { name: "owner", label: t.owner },
+  ],
+};
+
+export const ALTERNATIVE_IDS = {
+  legend: f.alternative_ids,
+  add: t.addNumber,
+  hint: t.hints.alternative_ids,
+  columns: [
+    { name: "role", label: t.numberKind },
+    { name: "value", label: t.number, wide: true },
   ],
 };
