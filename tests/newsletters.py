@@ -33,8 +33,8 @@ TABLES = (
     "newsletter_subscriber, newsletter_consent, newsletter_suppression, newsletter_signup, "
     "newsletter_edition, newsletter_delivery, newsletter_rate, newsletter_digest"
 )
-# Seconds instead of minutes.
-LIMITS = SmtpLimits(connect=2, command=2, contents=2, send=4)
+# Longer than any machine stands still: what is given up here is tried again a minute later.
+LIMITS = SmtpLimits(connect=60, command=60, contents=60, send=120)
 
 
 async def add_subscribers(
@@ -122,9 +122,10 @@ async def sending(
 ) -> AsyncIterator[EditionSender]:
     """A worker's share in sending editions, for as long as the block runs."""
     stop = asyncio.Event()
-    smtp = SmtpPool(smtp_url, size=options.get("connections", 8), limits=LIMITS)
+    limits = options.pop("limits", LIMITS)
+    smtp = SmtpPool(smtp_url, size=options.get("connections", 8), limits=limits)
     post = Post(smtp, Circuit(stop, shortest=0.1, longest=0.2), NEWSROOM, keyring)
-    given: dict[str, Any] = {"connections": 8, "lease": timedelta(seconds=10), **options}
+    given: dict[str, Any] = {"connections": 8, "lease": timedelta(minutes=2), **options}
     sender = EditionSender(database, post, **given)
     running = asyncio.create_task(sender.run(stop))
     try:
@@ -151,7 +152,7 @@ async def states(database: Database, edition_id: UUID) -> Counter[str]:
 
 
 async def reaches(
-    database: Database, edition_id: UUID, state: str, *, within: float = 20
+    database: Database, edition_id: UUID, state: str, *, within: float = 60
 ) -> Edition:
     """Wait until the edition is in this state."""
 

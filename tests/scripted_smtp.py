@@ -1,18 +1,22 @@
 """An SMTP server on loopback that misbehaves as it is told, one answer at a time."""
 
 import asyncio
+import socket
 import ssl
 from collections import defaultdict, deque
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from typing import Literal, Self
 
-# Instead of an answer: hang up, or say nothing for as long as the client waits.
+# Instead of an answer: hang up, say nothing for as long as the client waits, or give the usual one
+# only once the test has set `let_go`.
 DROP = "drop"
 STALL = "stall"
+HOLD = "hold"
 Step = Literal["CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "DOT", "RSET", "QUIT"]
 ANSWERS: dict[str, str] = {
     "CONNECT": "220 scripted.test ESMTP",
@@ -60,6 +64,7 @@ class ScriptedSmtp:
     connections: int = 0
     # Set once a scripted fault has struck.
     struck: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _scripts: defaultdict[str, deque[str]] = field(default_factory=lambda: defaultdict(deque))
     _server: asyncio.Server | None = None
@@ -87,6 +92,16 @@ class ScriptedSmtp:
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
 
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Stopped for as long as the block runs; nobody else is given the port meanwhile."""
+        await self.stop()
+        with socket.socket() as place:  # in which nobody listens
+            place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            place.bind(("127.0.0.1", self.port))
+            yield
+            await self.start()
+
     async def __aenter__(self) -> Self:
         return await self.start()
 
@@ -95,7 +110,7 @@ class ScriptedSmtp:
 
     async def has_taken(self, count: int) -> None:
         """Wait for so many mails."""
-        async with self._news, asyncio.timeout(20):
+        async with self._news, asyncio.timeout(60):
             await self._news.wait_for(lambda: len(self.taken) >= count)
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -159,6 +174,9 @@ class ScriptedSmtp:
             raise _HangUp
         if answer == STALL:
             await asyncio.sleep(3600)
+        if answer == HOLD:
+            await self.let_go.wait()
+            answer = usual or ANSWERS[step]
         writer.write(f"{answer}\r\n".encode())
         await writer.drain()
         return answer[0] in "23"
