@@ -15,9 +15,9 @@ from sqlalchemy import update
 from app.crypto import HashingBusy, Keyring, PasswordHasher
 from app.db import Database
 from app.models import Account, AuditEvent, LoginFailures, Session
-from app.services import policy
+from app.services import login_failures, policy
 from app.settings import Settings
-from tests.conftest import running_app
+from tests.conftest import clock_at_noon, running_app
 from tests.helpers import (
     NEW_PASSWORD,
     PASSWORD,
@@ -30,6 +30,7 @@ from tests.helpers import (
     register,
     rows,
     sign_up,
+    somebody_waits,
     verify,
 )
 
@@ -284,6 +285,31 @@ async def test_log_ins_that_never_fail_leave_no_counters(
     for _ in range(3):
         assert (await login(client)).status_code == 200
     assert await rows(database, LoginFailures) == []
+
+
+@pytest.mark.parametrize(("begun", "left"), [(2, []), (1, [1, 1])])
+async def test_log_ins_of_one_moment_are_taken_back_one_by_one(
+    live_database: Database, begun: int, left: list[int]
+) -> None:
+    """One that has waited for another's counters goes by what the other has left in them."""
+    who, now = (b"jane", "203.0.113.5/32"), clock_at_noon().now
+    for _ in range(begun):
+        async with live_database.transaction() as session:
+            await login_failures.begin_attempt(session, *who, now=now)
+
+    async def take_back() -> None:
+        async with live_database.transaction() as session:
+            await login_failures.take_back(session, *who)
+
+    async with live_database.transaction() as other:
+        if begun == 1:
+            await login_failures.begin_attempt(other, *who, now=now)
+        else:
+            await login_failures.take_back(other, *who)
+        waiting = asyncio.create_task(take_back())
+        await somebody_waits(live_database)
+    await waiting
+    assert [counter.attempts for counter in await rows(live_database, LoginFailures)] == left
 
 
 async def test_success_takes_back_its_own_hit_and_no_failure(

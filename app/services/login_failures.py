@@ -107,16 +107,24 @@ async def forgive(session: AsyncSession, address_hash: bytes, network: str) -> N
     await session.execute(delete(LoginFailures).where(*_of(address_hash, network)))
 
 
-# A counter that says nothing any more is not kept: it would only tell who was here.
+# A counter that says nothing any more is not kept: it would only tell who was here. Both are locked
+# first, in the order in which they are counted, so that they are judged by what others who log in
+# at the same moment have left.
 _TAKE_BACK = text("""
-    WITH forgotten AS (
-        DELETE FROM login_failures
+    WITH counter AS MATERIALIZED (
+        SELECT address_hash, network, attempts <= 1 AND failures = 0 AND blocks = 0 AS is_idle
+          FROM login_failures
          WHERE address_hash = :address_hash AND network = ANY(:networks)
-           AND attempts <= 1 AND failures = 0 AND blocks = 0
+         ORDER BY network COLLATE "C"
+           FOR UPDATE
+    ), forgotten AS (
+        DELETE FROM login_failures AS f USING counter AS c
+         WHERE f.address_hash = c.address_hash AND f.network = c.network AND c.is_idle
     )
-    UPDATE login_failures SET attempts = attempts - 1
-     WHERE address_hash = :address_hash AND network = ANY(:networks)
-       AND attempts >= 1 AND NOT (attempts <= 1 AND failures = 0 AND blocks = 0)
+    UPDATE login_failures AS f SET attempts = f.attempts - 1
+      FROM counter AS c
+     WHERE f.address_hash = c.address_hash AND f.network = c.network
+       AND f.attempts >= 1 AND NOT c.is_idle
 """)
 
 
