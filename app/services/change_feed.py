@@ -87,7 +87,7 @@ _UNRECORDED = text("""
          ORDER BY asset.id LIMIT :limit
     )
     SELECT (SELECT id FROM compared ORDER BY id DESC LIMIT 1) AS last,
-           (SELECT array_agg(compared.id)
+           (SELECT array_agg(compared.id ORDER BY compared.id)
               FROM compared LEFT JOIN change ON change.asset_id = compared.id AND is_latest
              WHERE change.version IS DISTINCT FROM compared.version) AS unrecorded
 """)
