@@ -24,7 +24,16 @@ from app.services.key_usage import KeyUsage
 from app.settings import Settings
 from tests.conftest import running_app
 from tests.factories import Published, publish_video
-from tests.helpers import Api, Clock, Mailbox, bearer, login, rows, sign_up
+from tests.helpers import (
+    Api,
+    Clock,
+    Mailbox,
+    bearer,
+    login,
+    patient_database,
+    rows,
+    sign_up,
+)
 from tests.keys import KEYS, as_key, make_key, with_key
 
 USAGE = "/v1/usage"
@@ -200,7 +209,7 @@ async def test_usage_is_what_was_done_by_many_at_once(
         for _ in range(4)
     ]
     unlimited = settings.model_copy(update={"rate_limits": "off"})
-    database = Database(live_database._url, pool_size=10)
+    database = patient_database(live_database._url)
     other = await running_app(unlimited, database, keyring, hasher, clock)
     calls: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
@@ -285,13 +294,13 @@ async def test_counts_are_stored_every_second_and_at_the_end(
     app = create_app(settings.model_copy(update=own))
     async with app.router.lifespan_context(app), Api(app) as program:
         assert (await program.get(USAGE, headers=with_key(made))).status_code == 200
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not await rows(live_database, ApiKeyUsage):
                 pass
         for _ in range(3):
             assert (await program.get(USAGE, headers=with_key(made))).status_code == 200
-    [row] = await rows(live_database, ApiKeyUsage)
-    assert row.calls == 4
+    # Of one day, or of two at midnight.
+    assert sum(row.calls for row in await rows(live_database, ApiKeyUsage)) == 4
     [key] = await rows(live_database, ApiKey)
     assert key.last_used_at is not None
     assert datetime.now(UTC) - key.last_used_at < timedelta(minutes=1)
@@ -312,7 +321,7 @@ async def test_outage_while_storing_is_logged_and_ends_nothing(
     monkeypatch.setattr(gate, "store_usage", fail)
     monkeypatch.setattr(policy, "KEY_USAGE_FLUSH_INTERVAL", timedelta(milliseconds=1))
     with capture_logs() as events:
-        await asyncio.wait_for(gate.keep_usage(app.state.database, stopping), 5)
+        await asyncio.wait_for(gate.keep_usage(app.state.database, stopping), 60)
     assert [event["event"] for event in events] == ["key_usage_not_stored"] * 3
 
 
