@@ -44,7 +44,7 @@ class S3Server:
         """Start, and wait until it answers; it can store a little later."""
         nothing = subprocess.DEVNULL
         self._process = subprocess.Popen(self._command, stderr=nothing, stdout=nothing)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while not self._answers():
             if self._process.poll() is not None:
                 raise EndedAtOnce

@@ -34,7 +34,7 @@ async def exporter(
     live_app: FastAPI, live_database: Database, storage_url: str, tmp_path: Path, clock: Clock
 ) -> Exporter:
     live_app.state.storage = storage = open_storage(storage_url, default_folder=tmp_path)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while True:  # the server answers before it can store
         try:
             await store(live_app, "first", b"first")
@@ -50,7 +50,7 @@ async def exporter(
 @pytest.fixture
 async def browser() -> AsyncIterator[httpx.AsyncClient]:
     """A client of the S3 server itself."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         yield client
 
 
