@@ -59,24 +59,24 @@ class Program:
 def program(folder: Path, *arguments: str, **environment: str) -> Iterator[Program]:
     """Run `python -m app …` with DATA_DIR in `folder` and nothing else of our environment."""
     log = folder / f"{arguments[0]}.log"
-    [port] = free_ports(1)
-    given = {"PATH": os.environ["PATH"], "DATA_DIR": str(folder / "var"), "PORT": str(port)}
-    with log.open("ab") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app", *arguments],
-            cwd=PROJECT,
-            env={**given, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=errors,
-            stderr=errors,
-            start_new_session=True,
-        )
-    try:
-        yield Program(process, log, f"http://127.0.0.1:{port}")
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(PATIENCE)
+    with kept_port() as port:
+        given = {"PATH": os.environ["PATH"], "DATA_DIR": str(folder / "var"), "PORT": str(port)}
+        with log.open("ab") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "app", *arguments],
+                cwd=PROJECT,
+                env={**given, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+            )
+        try:
+            yield Program(process, log, f"http://127.0.0.1:{port}")
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(PATIENCE)
 
 
 def run_to_end(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -107,6 +107,19 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
+@contextmanager
+def kept_port() -> Iterator[int]:
+    """A port on which a server of ours may listen, also again and again, and nobody else's.
+
+    Nobody listens on our own socket, so another one may have the same address (with SO_REUSEADDR,
+    as servers have it); but it is given to nobody who asks for any free port.
+    """
+    with socket.socket() as keeper:
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        keeper.bind(("127.0.0.1", 0))
+        yield keeper.getsockname()[1]
+
+
 def processes_of(folder: Path) -> set[int]:
     """Every process that was told of this DATA_DIR or works in it."""
     found = set()
@@ -126,7 +139,7 @@ def all_gone(folder: Path) -> bool:
 
     One that has closed its files, by which it is known to have ended, may be seen a little longer.
     """
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 10
     while processes_of(folder) and time.monotonic() < deadline:
         time.sleep(0.01)
     return not processes_of(folder)
