@@ -26,8 +26,16 @@ from app.services.download_tickets import Ticket
 from tests.conftest import copied_database
 from tests.factories import publish_video
 from tests.folders import folder_for_postgresql
-from tests.helpers import PASSWORD
-from tests.programs import Program, all_gone, eventually, processes_of, program, run_to_end
+from tests.helpers import PASSWORD, patient_database
+from tests.programs import (
+    PATIENCE,
+    Program,
+    all_gone,
+    eventually,
+    processes_of,
+    program,
+    run_to_end,
+)
 
 # Each starts programs of the project and waits for them.
 pytestmark = pytest.mark.slow
@@ -50,7 +58,7 @@ def environment(database_url: str) -> dict[str, str]:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """The database of the programs."""
-    database = Database(database_url)
+    database = patient_database(database_url)
     yield database
     await database.close()
 
@@ -88,7 +96,7 @@ async def test_terminated_server_finishes_a_slow_download_and_leaves_nothing_beh
         await worker_of(serve, tmp_path)
         received = hashlib.sha256()
         async with (
-            httpx.AsyncClient() as client,
+            httpx.AsyncClient(timeout=PATIENCE) as client,
             client.stream("GET", url + download_path) as response,
         ):
             pieces = response.aiter_raw(64 * 1024)
@@ -131,7 +139,7 @@ async def worker_waits_for_jobs(database: Database) -> None:
         "SELECT FROM pg_stat_activity WHERE datname = current_database() "
         "AND pid <> pg_backend_pid() AND query LIKE '%pgqueuer%'"
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not await database.reader.fetch(has_asked):
         assert time.monotonic() < deadline, "the worker does not start"
         await asyncio.sleep(0.02)
@@ -142,12 +150,12 @@ async def worker_waits_for_jobs(database: Database) -> None:
 
 async def register(url: str, email: str) -> None:
     body = {"email": email, "password": PASSWORD}
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
         assert (await client.post("/v1/auth/register", json=body)).status_code == 202
 
 
 async def mails_to(url: str, email: str) -> list[Any]:
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
         items: list[Any] = (await client.get(f"/dev/mail?to={email}")).json()["items"]
     return items
 
@@ -171,7 +179,7 @@ async def test_mail_goes_once_although_its_worker_is_killed_before_it_sends(
 
 
 async def sent(database: Database, count: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             async with database.transaction() as session:
                 states = list(await session.scalars(select(OutboxMail.state)))
@@ -245,7 +253,7 @@ async def test_everything_embedded_stops_with_its_server_and_starts_again(reacha
     assert all_gone(reachable)
     with program(reachable, "serve") as again:
         url = await asyncio.to_thread(again.wait_until_it_serves)
-        async with httpx.AsyncClient(base_url=url) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
             body = {"email": "jane@example.org", "password": PASSWORD}
             too_soon = [await client.post("/v1/auth/register", json=body) for _ in range(5)]
         assert too_soon[-1].status_code == 429  # the first registration is still counted
