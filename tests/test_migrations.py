@@ -114,7 +114,7 @@ async def test_ten_programs_may_migrate_at_once(empty_url: str) -> None:
         cwd=PROJECT,
         stderr=subprocess.PIPE,
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         _, errors = await program.communicate()
     assert program.returncode == 0, errors.decode()
     assert await revision(empty_url) == [head_revision()]
