@@ -360,6 +360,19 @@ async def test_export_is_written_each_hour_if_anything_has_changed(
     assert again.confirmed_at == second.taken_at + timedelta(hours=1)
 
 
+async def test_lock_of_a_writer_is_free_as_soon_as_it_is_done(
+    live_database: Database, exporter: Exporter
+) -> None:
+    held = """
+        SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+         WHERE locktype = 'advisory' AND datname = current_database()
+    """
+    for _ in range(30):  # the server was often slower than we are, but not always
+        async with exporter._only_writer():
+            assert await live_database.reader.fetch(held)
+        assert not await live_database.reader.fetch(held)
+
+
 async def test_last_three_exports_are_kept(
     live_app: FastAPI, reader: httpx.AsyncClient, exporter: Exporter
 ) -> None:

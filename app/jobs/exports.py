@@ -178,6 +178,9 @@ class Exporter:
             elif not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
                 raise NotAlone
             yield
+            # Cut off, it would be noticed a moment after the next one has asked for the lock.
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await connection.close()
 
     async def _read(self, files: ExportFiles) -> Snapshot:
         """The catalogue and the place in the feed that it goes with, of one moment."""
