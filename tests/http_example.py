@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from app.errors import NotFound, install_handlers
 from app.http.counters import InProcessCounters
+from app.http.deadline import REQUEST_DEADLINE
 from app.http.rate_limits import RateLimitPolicy
 from app.http.stack import StackOptions, middleware_stack
 from app.http.strict_json import StrictJsonRoute
@@ -26,7 +27,6 @@ OPTIONS = StackOptions(
     allowed_hosts=["localhost"],
     cors_origins=[ORIGIN],
     is_public=lambda path: path.startswith("/v1/feeds/"),
-    request_deadline=timedelta(milliseconds=100),
     counters=InProcessCounters(),
     clock=noon,
     rate_limit_policies=[
@@ -65,7 +65,7 @@ async def broken(number: str = "") -> int:
 
 @router.get("/stuck")
 async def stuck() -> None:
-    await asyncio.sleep(5)
+    await asyncio.Event().wait()
 
 
 @router.get("/once")
@@ -83,7 +83,7 @@ async def feed(response: Response) -> list[str]:
 async def download() -> StreamingResponse:
     async def pieces() -> AsyncIterator[bytes]:
         yield b"first"
-        await asyncio.sleep(0.2)  # past the deadline
+        await asyncio.sleep(2 * REQUEST_DEADLINE.total_seconds())
         yield b" and last"
 
     return StreamingResponse(pieces(), media_type="video/mp4")

@@ -13,12 +13,18 @@ from app.http.rate_limits import RateLimitPolicy
 from app.http.stack import StackOptions, middleware_stack
 from tests.http_asgi import client_of, messages_of
 from tests.http_example import OPTIONS, ORIGIN, make_app, noon
+from tests.virtual_time import run_in_no_time
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(make_app()) as client:
         yield client
+
+
+async def get(path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    async with client_of(make_app()) as client:
+        return await client.get(path, headers=headers)
 
 
 GOOD_LOGIN = {"email": "ann@example.org", "password": "correct Horse 9"}
@@ -40,11 +46,9 @@ async def test_good_request_passes(client: httpx.AsyncClient) -> None:
         ("/v1/stuck", 503),
     ],
 )
-async def test_listed_page_can_read_every_error(
-    client: httpx.AsyncClient, path: str, status: int
-) -> None:
+def test_listed_page_can_read_every_error(path: str, status: int) -> None:
     with capture_logs():
-        response = await client.get(path, headers={"Origin": ORIGIN, "X-Request-Id": "request-1"})
+        response = run_in_no_time(get(path, {"Origin": ORIGIN, "X-Request-Id": "request-1"}))
     assert response.status_code == status
     assert response.json()["request_id"] == "request-1"
     assert response.headers["access-control-allow-origin"] == ORIGIN
@@ -88,8 +92,8 @@ async def test_refused_request_says_when_to_come_back(client: httpx.AsyncClient)
     assert '"once";r=0;t=' in response.headers["ratelimit"]
 
 
-async def test_download_outlasts_the_deadline(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/v1/download")).content == b"first and last"
+def test_download_outlasts_the_deadline() -> None:
+    assert run_in_no_time(get("/v1/download")).content == b"first and last"
 
 
 async def test_public_answer_is_compressed_cacheable_and_open(client: httpx.AsyncClient) -> None:
