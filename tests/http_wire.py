@@ -16,7 +16,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from typing_extensions import override
 
 from app.http.body_limits import BodyLimit
 from app.http.connection import ConnectionLimits
@@ -24,7 +25,11 @@ from app.http.server import uvicorn_config
 from app.http.stack import StackOptions, middleware_stack
 
 DEADLINE = 0.4
-PATIENCE = 3.0  # far more than any deadline here, far less than uvicorn's own patience
+PATIENCE = 3.0  # far more than any deadline here
+# Seconds. What a busy machine may take, and less than what uvicorn waits for another request: an
+# end of the connection that comes within it is our own.
+AS_LONG_AS_IT_TAKES = 60.0
+UVICORN_PATIENCE = timedelta(minutes=10)
 LIMITS = ConnectionLimits(
     head=timedelta(seconds=DEADLINE),
     write_stall=timedelta(seconds=DEADLINE),
@@ -32,6 +37,11 @@ LIMITS = ConnectionLimits(
     max_connections=20,
 )
 BODY_LIMIT = BodyLimit(stall=timedelta(seconds=DEADLINE), total=timedelta(seconds=1.5))
+# For tests of something else than deadlines, which a machine that stands still would pass.
+PATIENT_LIMITS = ConnectionLimits(
+    head=timedelta(minutes=5), write_stall=timedelta(minutes=5), linger=timedelta(minutes=5)
+)
+PATIENT_BODY_LIMIT = BodyLimit(stall=timedelta(minutes=5), total=timedelta(minutes=5))
 
 
 async def hello(_: Request) -> Response:
@@ -48,15 +58,31 @@ async def slow(_: Request) -> Response:
     return JSONResponse({"slow": True})
 
 
-async def large(_: Request) -> Response:
-    async def chunks() -> AsyncIterator[bytes]:
+class Large(StreamingResponse):
+    """More than lies in any buffer; it says when it has come to its end."""
+
+    ended = threading.Event()
+
+    def __init__(self) -> None:
+        super().__init__(self._chunks(), media_type="video/mp4")
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
         for _ in range(400):
             yield b"x" * 65536
 
-    return StreamingResponse(chunks(), media_type="video/mp4")
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.ended.set()
 
 
-def make_app() -> Starlette:
+async def large(_: Request) -> Response:
+    return Large()
+
+
+def make_app(body_limit: BodyLimit = BODY_LIMIT) -> Starlette:
     routes = [
         Route("/", hello, methods=["GET", "POST"]),
         Route("/echo", echo, methods=["POST"]),
@@ -64,14 +90,18 @@ def make_app() -> Starlette:
         Route("/large", large),
     ]
     return Starlette(
-        routes=routes, middleware=middleware_stack(StackOptions(body_limit=BODY_LIMIT))
+        routes=routes, middleware=middleware_stack(StackOptions(body_limit=body_limit))
     )
 
 
 @contextmanager
-def running_server(app: ASGIApp | None = None) -> Iterator[int]:
-    """Give the port of a server with deadlines of a fraction of a second."""
-    config = uvicorn_config(app or make_app(), host="127.0.0.1", port=0, limits=LIMITS)
+def running_server(
+    app: ASGIApp | None = None, *, limits: ConnectionLimits = LIMITS
+) -> Iterator[int]:
+    """Give the port of a server, by default with deadlines of a fraction of a second."""
+    config = uvicorn_config(
+        app or make_app(), host="127.0.0.1", port=0, keep_alive=UVICORN_PATIENCE, limits=limits
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -119,9 +149,13 @@ def read_until_closed(connection: socket.socket) -> bytes:
     return b"".join(pieces)
 
 
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=AS_LONG_AS_IT_TAKES)
+
+
 def exchange(port: int, pieces: Iterable[bytes], *, pause: float = 0.0) -> list[Answer]:
     """Send the pieces, and give all answers until the server closes the connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+    with connect(port) as connection:
         with suppress(ConnectionError):  # refused before the end
             for piece in pieces:
                 connection.sendall(piece)
