@@ -18,6 +18,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, text
 
+from app import db
 from app.adapters import embedded_postgres, postgres_cluster
 from app.adapters.embedded_postgres import EmbeddedPostgres
 from app.crypto import Keyring, PasswordHasher
@@ -29,7 +30,16 @@ from app.settings import Settings
 from tests.change_readers import Consumer, end_of_feed, following, listening, serving
 from tests.conftest import running_app
 from tests.factories import Published, publish_story, publish_video
-from tests.helpers import Api, Clock, Mailbox, bearer, login, register, sign_up
+from tests.helpers import (
+    Api,
+    Clock,
+    Mailbox,
+    bearer,
+    login,
+    patient_database,
+    register,
+    sign_up,
+)
 from tests.hurried_worker import eventually
 from tests.keys import make_key, with_key
 from tests.newsletters import add_subscribers, reaches, sending, start_edition
@@ -81,7 +91,7 @@ def kill(server: EmbeddedPostgres) -> None:
 
 
 def wait_until_gone(server: EmbeddedPostgres) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while postgres_cluster.is_running(server._cluster.home):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -98,11 +108,13 @@ async def fragile_app(
     keyring: Keyring,
     hasher: PasswordHasher,
     clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[FastAPI]:
     """The app on a server that this test may stop."""
     if not postgres_cluster.is_running(server._cluster.home):  # a test has failed before this one
         await asyncio.to_thread(start_again, server)
-    database = Database(server.url(), pool_size=5)
+    monkeypatch.setattr(db, "POOL_TIMEOUT", 300)  # a busy machine is not the fault in question
+    database = patient_database(server.url(), pool_size=5)
     async with database.transaction() as session:
         await session.execute(text("TRUNCATE account, verification_flow, asset CASCADE"))
     unlimited = settings.model_copy(update={"rate_limits": "off"})
@@ -154,7 +166,7 @@ class Visitors:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
         await asyncio.sleep(0.01)
@@ -226,7 +238,7 @@ async def terminate_waiting(database: Database) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not await database.reader.fetch(query):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
