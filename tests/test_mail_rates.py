@@ -19,6 +19,7 @@ from app.services import mail_rates
 from app.services.mail_limits import InvalidScope, canonical_scope
 from app.services.mail_rates import Write, asks_for_less, is_given
 from tests.helpers import Api, Mailbox, bearer, make_admin, rows, sign_up
+from tests.hurried_worker import eventually
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 GMAIL = "domain:gmail.example"
@@ -54,13 +55,12 @@ async def all_at_once(database: Database, calls: Sequence[Coroutine[Any, Any, T]
     async with database.transaction() as session:
         await session.scalars(select(MailRate).with_for_update())
         tasks = [asyncio.create_task(call) for call in calls]
-        for _ in range(500):
+
+        async def are_waiting() -> bool:
             [found] = await database.reader.fetch(waiting)
-            if found["count"] == len(tasks):
-                break
-            await asyncio.sleep(0.01)
-        else:
-            raise TimeoutError
+            return bool(found["count"] == len(tasks))
+
+        await eventually(are_waiting)
     return await asyncio.gather(*tasks)
 
 

@@ -38,7 +38,7 @@ def command_on(
     loop = asyncio.get_running_loop()
 
     def run(work: Work) -> None:
-        asyncio.run_coroutine_threadsafe(work(settings, database, keyring), loop).result(20)
+        asyncio.run_coroutine_threadsafe(work(settings, database, keyring), loop).result(60)
 
     monkeypatch.setattr(runner, "run", run)
 

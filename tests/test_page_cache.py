@@ -464,7 +464,7 @@ async def test_what_was_begun_before_a_silence_is_not_kept_after_it(
 
 
 async def eventually_asked(catalogue: Catalogue, count: int) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         while len(catalogue.asked) < count:  # noqa: ASYNC110  # the application is not to know
             await asyncio.sleep(0)
 

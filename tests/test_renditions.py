@@ -590,7 +590,7 @@ async def test_file_of_a_draft_that_was_deleted_meanwhile_is_given_up(
 
     monkeypatch.setattr(preview, "make_preview", delete_meanwhile)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await desk.processor.process(rendition_id)
     assert await rows(desk.database, Rendition) == []
 
@@ -615,7 +615,7 @@ async def test_work_on_a_file_that_was_removed_is_stopped(
 
     monkeypatch.setattr(preview, "make_preview", go_on_for_ever)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await desk.processor.process(rendition_id)
     assert was_stopped.is_set()
     assert media.made == 1

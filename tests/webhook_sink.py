@@ -81,7 +81,7 @@ class Sink:
         """Of the changes that arrived, as they came."""
         return [each.message["data"]["sequence"] for each in self.received]
 
-    async def has(self, count: int, *, within: float = 20) -> list[Received]:
+    async def has(self, count: int, *, within: float = 60) -> list[Received]:
         async def is_there() -> bool:
             return len(self.received) >= count
 
@@ -172,14 +172,14 @@ class Owner:
         items: list[dict[str, Any]] = response.json()["items"]
         return [item for item in items[::-1] if item["event"] != "webhook.challenge"]
 
-    async def reaches(self, webhook: dict[str, Any], state: str, *, within: float = 20) -> None:
+    async def reaches(self, webhook: dict[str, Any], state: str, *, within: float = 60) -> None:
         async def has_state() -> bool:
             return bool((await self.get(webhook))["state"] == state)
 
         await eventually(has_state, within=within)
 
     async def concluded(
-        self, webhook: dict[str, Any], count: int, *, within: float = 20
+        self, webhook: dict[str, Any], count: int, *, within: float = 60
     ) -> list[dict[str, Any]]:
         """The deliveries, once so many have an attempt behind them."""
 
