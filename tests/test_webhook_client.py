@@ -178,7 +178,13 @@ async def test_proxies_of_the_environment_are_not_used(
         assert (await post(poster, sink.url)).status == 200
 
 
-async def test_name_that_is_none_is_said_to_be_none() -> None:
+async def test_name_that_is_none_is_said_to_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the system's resolver says it, without the name server of this machine."""
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     async with open_client() as poster:
         assert await failure(poster, "https://no-such-name.invalid/") == "name_not_resolved"
 
