@@ -22,7 +22,7 @@ from app.http.rate_limits import RateLimitPolicy
 from app.http.stack import StackOptions, middleware_stack
 from tests.http_asgi import client_of, http_scope, messages_of
 from tests.http_example import noon
-from tests.http_wire import CLOSE, HOST, exchange, request, running_server
+from tests.http_wire import CLOSE, HOST, PATIENT_LIMITS, exchange, request, running_server
 
 ID = "0190aaaa-aaaa-7aaa-aaaa-aaaaaaaaaaaa"
 ORIGIN = "https://portal.example"
@@ -354,7 +354,7 @@ def test_whole_answer_is_the_same_on_the_wire() -> None:
     get = request(f"GET {DOCUMENT}", HOST, "Accept-Encoding: gzip")
     last = request(f"GET {DOCUMENT}", HOST, "Accept-Encoding: gzip", CLOSE)
     known = request(f"GET {DOCUMENT}", HOST, "Accept-Encoding: gzip", 'If-None-Match: "v1"')
-    with running_server(catalogue.app) as port:
+    with running_server(catalogue.app, limits=PATIENT_LIMITS) as port:
         answers = exchange(port, [get + get + known + last])
         [old] = exchange(port, [last.replace(b"HTTP/1.1", b"HTTP/1.0")])
     assert len(catalogue.asked) == 1
