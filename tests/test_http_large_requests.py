@@ -1,17 +1,22 @@
 """How much a client may send, on raw sockets."""
 
 import json
-import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from queue import SimpleQueue
 
 import pytest
 
+from app.http.connection import TimedHttpToolsProtocol
 from tests.http_wire import (
+    AS_LONG_AS_IT_TAKES,
     CLOSE,
     HOST,
-    PATIENCE,
+    PATIENT_BODY_LIMIT,
+    PATIENT_LIMITS,
+    connect,
     exchange,
+    make_app,
     parse_answers,
     read_until_closed,
     request,
@@ -21,7 +26,7 @@ from tests.http_wire import (
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with running_server() as port:
+    with running_server(make_app(PATIENT_BODY_LIMIT), limits=PATIENT_LIMITS) as port:
         yield port
 
 
@@ -47,21 +52,33 @@ def test_large_head_is_refused(port: int, pieces: list[bytes], status: int, code
     assert answer.problem["code"] == code
 
 
-def test_parser_holds_no_more_than_its_limit_of_a_head(port: int) -> None:
-    """Slower than the server reads, so that no read is larger than a piece."""
+def test_parser_holds_no_more_than_its_limit_of_a_head(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As slowly as the server reads, so that no read is larger than a piece."""
+    reads: SimpleQueue[tuple[int, int, bool]] = SimpleQueue()
+    receive = TimedHttpToolsProtocol.data_received
+
+    def noted(protocol: TimedHttpToolsProtocol, data: bytes) -> None:
+        receive(protocol, data)
+        assert protocol.client is not None
+        reads.put((protocol.client[1], len(data), protocol._ignoring))
+
+    monkeypatch.setattr(TimedHttpToolsProtocol, "data_received", noted)
     pieces = [request("GET /", HOST)[:-2], b"X-Big: ", *[b"x" * 4096] * 50]
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sent = 0
-        connection.settimeout(0.005)
+    with connect(port) as connection:
+        own_port = connection.getsockname()[1]
+        sent = read = 0
+        is_refused = False
         for piece in pieces:
             connection.sendall(piece)
             sent += len(piece)
-            try:
-                assert connection.recv(12) == b"HTTP/1.1 431"
+            while read < sent:
+                client_port, size, is_refused = reads.get(timeout=AS_LONG_AS_IT_TAKES)
+                read += size if client_port == own_port else 0
+            if is_refused:
                 break
-            except TimeoutError:
-                continue
+        assert connection.recv(12) == b"HTTP/1.1 431"
     assert 16 * 1024 < sent <= 24 * 1024 + 4096 + 50
 
 
@@ -88,7 +105,7 @@ def test_chunked_body_is_counted_while_it_is_read(port: int) -> None:
 
 def test_client_that_sends_on_after_its_refusal_is_cut(port: int) -> None:
     head = request("POST /echo", HOST, "Content-Length: 100000000")
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+    with connect(port) as connection:
         connection.sendall(head)
         sent = 0
         with suppress(ConnectionError):
