@@ -428,6 +428,7 @@ async def test_requests_cost_the_same_however_many_tokens_were_given_back(
 ) -> None:
     headers = as_key(key["key"] if by == "key" else await token_of(client, key))
     app.state.keys._records._reader = reader = Weighing(database.reader)
+    app.state.keys._records._clock = lambda: 0  # a request that takes long does not read again
     lengths = []
     for _ in range(3):
         forget_what_is_known(client)
