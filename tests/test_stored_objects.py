@@ -267,7 +267,7 @@ async def test_collector_passes_over_what_is_being_referred_to(
     async with live_database.transaction() as session:
         of_video = update(Rendition).where(Rendition.asset_id == live_video.id)
         await session.execute(of_video.values(object_key=waiting))
-        async with asyncio.timeout(2):  # it does not wait for that transaction
+        async with asyncio.timeout(60):  # it does not wait for that transaction
             await condemn(live_database, clock.now)
     keys = {row.key for row in await rows(live_database, StoredObject)}
     assert waiting in keys
