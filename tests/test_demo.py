@@ -13,6 +13,7 @@ import asyncpg
 import httpx
 import pytest
 
+from app import db
 from app.adapters import test_card
 from app.adapters.test_card import ClipSpec
 from app.crypto import Keyring, PasswordHasher
@@ -23,7 +24,7 @@ from app.jobs.demo_assets import DemoCatalogue, SourceFile, demo_collections
 from app.services import publication
 from tests.conftest import clock_at_noon, copied_database, running_app, settings_for
 from tests.factories import add_draft, publish_story
-from tests.helpers import Api
+from tests.helpers import Api, patient_database
 from tests.programs import run_to_end
 
 SIZE = 2_000
@@ -88,8 +89,9 @@ async def filled(server_url: str, template: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def large(filled: str) -> AsyncIterator[Database]:
-    database = Database(filled)
+async def large(filled: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    monkeypatch.setattr(db, "POOL_TIMEOUT", 300)  # which its reader looks up at each read
+    database = patient_database(filled)
     yield database
     await database.close()
 
@@ -111,8 +113,9 @@ async def url(server_url: str, template: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def empty(url: str) -> AsyncIterator[Database]:
-    database = Database(url)
+async def empty(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    monkeypatch.setattr(db, "POOL_TIMEOUT", 300)  # the same
+    database = patient_database(url)
     yield database
     await database.close()
 
