@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import statistics
 import sys
@@ -132,7 +133,7 @@ async def test_commit_leaves_a_sealed_mail_and_a_job_that_only_names_it(database
     row = await row_of(database, mail_id)
     assert (row.state, row.attempts, row.due_at) == ("pending", 0, now)
     assert row.sealed is not None
-    assert b"ada" not in row.sealed
+    assert b"ada@" not in row.sealed
     [job] = await jobs(database)
     assert job["entrypoint"] == "send_mail"
     assert job["dedupe_key"] == f"mail:{mail_id}"
@@ -172,7 +173,8 @@ async def test_mail_is_sent_and_its_secrets_are_wiped_everywhere(database: Datab
         for table in ("mail_outbox", "pgqueuer", "pgqueuer_log"):
             stored = await session.scalar(text(f"SELECT string_agg(t::text, '') FROM {table} t"))  # noqa: S608  # our own names
             assert code not in (stored or "")
-            assert "ada" not in (stored or "")
+            # As a word: an id may have these letters among its hexadecimal digits.
+            assert not re.search(r"\bada\b", stored or "")
 
 
 async def test_latency_from_commit_to_250(database: Database) -> None:
