@@ -166,6 +166,12 @@ def intake() -> Intake:
     return Intake()
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    with kept_port() as port:
+        yield port
+
+
 async def test_bounce_comes_by_smtp_with_an_empty_sender(intake: Intake) -> None:
     raw = fill(POSTFIX, verp=VERP) + b".a dot\r\n" + b"x" * 50_000 + b"\r\n"
     async with listening(intake) as listener, connected(listener) as client:
@@ -253,10 +259,11 @@ async def _answer(reader: asyncio.StreamReader) -> str:
     return line[:3]
 
 
-async def test_second_worker_of_a_host_takes_over_when_the_first_ends(intake: Intake) -> None:
-    other = Intake()
-    async with listening(intake) as first:
-        listen = f"127.0.0.1:{first.port}"
+async def test_second_worker_of_a_host_takes_over_when_the_first_ends(
+    intake: Intake, port: int
+) -> None:
+    other, listen = Intake(), f"127.0.0.1:{port}"
+    async with listening(intake, listen=listen) as first:
         waiting = BounceListener(
             listen, name=DOMAIN, accepts=bool, take_in=other.take_in, limits=LIMITS
         )
@@ -289,12 +296,6 @@ def test_addresses_that_we_gave_out_are_accepted(database: Database) -> None:
     other_domain = VERP.replace(DOMAIN, "media.example")
     for address in (STRANGER, other_domain, f"abuse@{DOMAIN}", "complaints", "", f"@{DOMAIN}"):
         assert not intake.accepts(address)
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with kept_port() as port:
-        yield port
 
 
 async def test_worker_listens_where_it_is_told_to(
