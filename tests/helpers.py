@@ -21,6 +21,12 @@ from app.models import Account, AuditEvent, Base, OutboxMail
 PASSWORD = "Correct-Horse-7-Battery"
 NEW_PASSWORD = "Another-Staple-8-Harbour"
 _hosts = itertools.count(1)
+_TIME_LIMITS = (
+    "POOL_TIMEOUT",
+    "CONNECT_TIMEOUT",
+    "STATEMENT_TIMEOUT",
+    "IDLE_IN_TRANSACTION_TIMEOUT",
+)
 _first_apps: dict[bool, FastAPI] = {}
 Row = TypeVar("Row", bound=Base)
 
@@ -94,7 +100,7 @@ def know_the_routes(app: FastAPI) -> None:
 def patient_database(url: str, *, pool_size: int = 10) -> Database:
     """One for tests of something else than its time limits: a busy machine is no fault."""
     with pytest.MonkeyPatch.context() as patient:
-        for limit in ("POOL_TIMEOUT", "STATEMENT_TIMEOUT", "IDLE_IN_TRANSACTION_TIMEOUT"):
+        for limit in _TIME_LIMITS:
             patient.setattr(db, limit, 300)
         return Database(url, pool_size=pool_size)
 
