@@ -29,9 +29,9 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     monkeypatch.setattr(sys, "stderr", written)
     monkeypatch.setattr(log, "_lines", None)  # as it shall be again
     log.configure_logging(json_lines=True)
+    root.handlers[:] = handlers  # what libraries say meanwhile is none of these lines
     yield written
     structlog.reset_defaults()
-    root.handlers[:] = handlers
     root.setLevel(level)
 
 
@@ -70,8 +70,8 @@ async def test_line_of_a_request_is_what_the_processors_would_make(
             client="203.0.113.0/24",
         )
     quick, whole = parsed(lines)
-    assert abs(take_time(quick) - datetime.now(UTC)) < timedelta(seconds=5)
-    assert abs(take_time(whole) - datetime.now(UTC)) < timedelta(seconds=5)
+    assert abs(take_time(quick) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert abs(take_time(whole) - datetime.now(UTC)) < timedelta(minutes=1)
     assert quick == whole
 
 

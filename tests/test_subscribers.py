@@ -545,7 +545,7 @@ SUBSCRIBERS = st.fixed_dictionaries(
 
 
 def run_in(loop: asyncio.AbstractEventLoop, work: Any) -> Any:
-    return asyncio.run_coroutine_threadsafe(work, loop).result(30)
+    return asyncio.run_coroutine_threadsafe(work, loop).result(300)
 
 
 async def test_export_imported_into_an_empty_installation_gives_the_same_rows(
