@@ -61,8 +61,14 @@ def use_small_pieces(app: FastAPI, *, checkpoint_bytes: int) -> FolderUploads:
 
 @pytest.fixture
 async def tus(
-    app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, store: FolderUploads
+    app: FastAPI,
+    client: httpx.AsyncClient,
+    mailbox: Mailbox,
+    store: FolderUploads,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Tus:
+    """Uploads in requests that take no time, so that terms are exact."""
+    monkeypatch.setattr("app.deps.clock.monotonic", lambda: 0.0)
     assert store.piece_bytes == PIECE
     await add_draft(app)
     return Tus(client, await editor(client, mailbox))
@@ -533,18 +539,19 @@ def test_purpose_is_guessed_from_the_name(given: dict[str, str], name: str, purp
 
 async def test_second_request_is_refused_while_the_first_one_sends(live: Tus) -> None:
     path = await live.begin(1000)
-    is_over = asyncio.Event()
+    has_begun, is_over = asyncio.Event(), asyncio.Event()
 
     async def slowly() -> AsyncIterator[bytes]:
         start = 0
         while not is_over.is_set():
             yield FILE[start : start + 1]
+            has_begun.set()
             start += 1
             await asyncio.sleep(0.02)
         yield FILE[start:]
 
     first = asyncio.create_task(live.patch(path, 0, slowly()))
-    await asyncio.sleep(0.1)
+    await asyncio.wait_for(has_begun.wait(), 60)
     refused = await live.patch(path, 0, FILE)
     assert code(refused) == (423, "upload_locked")
     assert refused.headers["retry-after"] == "1"
@@ -556,21 +563,29 @@ async def test_second_request_is_refused_while_the_first_one_sends(live: Tus) ->
 
 async def test_silent_request_gives_way_to_a_new_one_and_keeps_what_it_had(live: Tus) -> None:
     path = await live.begin(1000)
-    first = asyncio.create_task(live.patch(path, 0, then_nothing(FILE[:300])))
-    await asyncio.sleep(0.1)
+    first = await fallen_silent(live, path, 0, FILE[:300])
     assert await live.offset(path) == 300
     assert code(await first) == (423, "upload_locked")
-    second = asyncio.create_task(live.patch(path, 300, then_nothing(FILE[300:400])))
-    await asyncio.sleep(0.1)
-    assert (await live.patch(path, 400, then_nothing(FILE[400:]))).status_code == 204
+    second = await fallen_silent(live, path, 300, FILE[300:400])
+    assert (await live.patch(path, 400, FILE[400:])).status_code == 204
     assert code(await second) == (423, "upload_locked")
 
 
-async def then_nothing(body: bytes) -> AsyncIterator[bytes]:
-    """Bytes of a client whose connection is dead after them, unless they were the last."""
+async def fallen_silent(
+    live: Tus, path: str, offset: int, body: bytes
+) -> asyncio.Task[httpx.Response]:
+    """A request whose client has fallen silent after these bytes, which have come in."""
+    has_come = asyncio.Event()
+    sending = asyncio.create_task(live.patch(path, offset, then_nothing(body, has_come)))
+    await asyncio.wait_for(has_come.wait(), 60)
+    return sending
+
+
+async def then_nothing(body: bytes, has_come: asyncio.Event) -> AsyncIterator[bytes]:
+    """Bytes of a client whose connection is dead after them."""
     yield body
-    if not FILE.endswith(body):
-        await asyncio.sleep(60)
+    has_come.set()  # more is asked for
+    await asyncio.Event().wait()
 
 
 def test_client_is_silent_after_a_second() -> None:
@@ -657,8 +672,7 @@ async def test_request_that_has_lost_its_lease_counts_nothing_more(
 
 async def test_request_that_is_cancelled_by_a_shutdown_lets_the_next_one_go_on(live: Tus) -> None:
     path = await live.begin(1000)
-    sending = asyncio.create_task(live.patch(path, 0, then_nothing(FILE[:500])))
-    await asyncio.sleep(0.1)
+    sending = await fallen_silent(live, path, 0, FILE[:500])
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
     offset = await live.offset(path)
@@ -754,7 +768,7 @@ async def test_client_that_falls_silent_is_dropped_and_keeps_what_it_sent(
 ) -> None:
     monkeypatch.setattr(path_rules, "LONGEST_PAUSE", timedelta(seconds=0.1))
     path = await tus.begin(1000)
-    response = await tus.patch(path, 0, then_nothing(FILE[:100]))
+    response = await tus.patch(path, 0, then_nothing(FILE[:100], asyncio.Event()))
     assert code(response) == (408, "request_timeout")
     assert await tus.offset(path) == 100
 
@@ -803,8 +817,8 @@ async def test_upload_expires_seven_days_after_its_last_byte(
     await log_in_again(tus)
     await tus.patch(path, 0, FILE[:100])
     [upload] = await rows(database, Upload)
-    assert timedelta(days=7) <= upload.expires_at - clock.now < timedelta(days=7, seconds=5)
-    clock.now = upload.expires_at - timedelta(seconds=5)
+    assert upload.expires_at - clock.now == timedelta(days=7)
+    clock.now = upload.expires_at - timedelta(microseconds=1)
     await log_in_again(tus)
     assert await tus.offset(path) == 100
     assert await Cleaner(database, store).remove_ended(now=clock.now) == 0
