@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.programs import free_ports, status_of
+from tests.programs import PATIENCE, free_ports, status_of
 
 WEED = Path(sys.executable).parent / "weed"
 IDENTITY = {
@@ -44,7 +44,7 @@ class S3Server:
         """Start, and wait until it answers; it can store a little later."""
         nothing = subprocess.DEVNULL
         self._process = subprocess.Popen(self._command, stderr=nothing, stdout=nothing)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE
         while not self._answers():
             if self._process.poll() is not None:
                 raise EndedAtOnce
