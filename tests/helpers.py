@@ -176,7 +176,7 @@ async def somebody_waits(database: Database) -> None:
         SELECT FROM pg_stat_activity
          WHERE datname = current_database() AND wait_event_type = 'Lock'
     """
-    for _ in range(500):
+    for _ in range(6000):  # a minute, only to keep a test from hanging
         if await database.reader.fetchrow(waiting) is not None:
             return
         await asyncio.sleep(0.01)

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from app.db import Database
 
-TURN_TIMEOUT = 20  # seconds; a task that waits for one which waits for it is to be told
+TURN_TIMEOUT = 60  # seconds; a task that waits for one which waits for it is to be told
 
 
 class OneConnection(Database):
