@@ -83,10 +83,11 @@ def _write_soon(line: str) -> None:
 
 
 def _write_pending() -> None:
+    text = "".join(_pending)
+    _pending.clear()  # whatever becomes of these: a full disk must not keep all later ones back
     if _lines is not None:
-        _lines.write("".join(_pending))
+        _lines.write(text)
         _lines.flush()
-    _pending.clear()
 
 
 def _catch_library_logs(

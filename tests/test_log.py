@@ -1,6 +1,7 @@
 """The lines on standard error."""
 
 import asyncio
+import errno
 import io
 import json
 import logging
@@ -84,6 +85,21 @@ async def test_lines_of_one_turn_are_written_in_their_order(lines: io.StringIO) 
     record(http_scope("/a", state={"request_id": ID}), 201, 0, 0.001)
     await asyncio.sleep(0)
     assert [line["status"] for line in parsed(lines)] == [200, 404, 503, 201]
+
+
+async def test_lines_after_a_fault_are_written(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(lines, "write", fail)
+        record(http_scope("/a", state={"request_id": ID}), 200, 0, 0.001)
+        await asyncio.sleep(0)
+    record(http_scope("/a", state={"request_id": ID}), 201, 0, 0.001)
+    await asyncio.sleep(0)
+    assert [line["status"] for line in parsed(lines)] == [201]
 
 
 async def test_what_is_named_like_a_secret_is_masked(lines: io.StringIO) -> None:
