@@ -459,7 +459,10 @@ def url_forms(url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("form", range(7))
-async def test_every_standard_form_of_the_url_is_understood(server_url: str, form: int) -> None:
+async def test_every_standard_form_of_the_url_is_understood(
+    server_url: str, monkeypatch: pytest.MonkeyPatch, form: int
+) -> None:
+    monkeypatch.setattr(db, "CONNECT_TIMEOUT", 300)
     database = Database(url_forms(server_url.replace("DATABASE", "postgres"))[form])
     try:
         row = await database.reader.fetchrow("SELECT current_database() AS name")
@@ -472,8 +475,11 @@ async def test_every_standard_form_of_the_url_is_understood(server_url: str, for
         await database.close()
 
 
-async def test_behind_a_pooler_nothing_outlives_a_transaction(server_url: str) -> None:
+async def test_behind_a_pooler_nothing_outlives_a_transaction(
+    server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """PgBouncer gives each transaction another connection: no name may be met again there."""
+    monkeypatch.setattr(db, "CONNECT_TIMEOUT", 300)
     database = Database(server_url.replace("DATABASE", "postgres"), pooled_by_server=True)
     names: list[str] = []
     try:
