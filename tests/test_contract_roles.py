@@ -10,13 +10,12 @@ from sqlalchemy import update
 from starlette.routing import Route
 
 from app.crypto import Keyring, PasswordHasher
-from app.db import Database
 from app.main import ROUTERS
 from app.models import Account
 from app.routers import dev_mail
 from tests.conftest import clock_at_noon, copied_database, running_app, settings_for
 from tests.factories import add_export, publish_video
-from tests.helpers import Api, Mailbox, bearer, sign_up
+from tests.helpers import Api, Mailbox, bearer, patient_database, sign_up
 from tests.one_connection import OneConnection, rolled_back
 
 # A forger's token is an admin's with a changed signature.
@@ -303,7 +302,7 @@ def test_matrix_names_every_route_and_no_other(app: FastAPI) -> None:
 async def settled(server_url: str, template: str) -> AsyncIterator[OneConnection]:
     """A database of this module alone, since its transaction stays open between the tests."""
     async with copied_database(server_url, template) as url:
-        database = Database(url)
+        database = patient_database(url)
         async with rolled_back(database.engine) as settled:
             yield settled
         await database.close()
