@@ -1,19 +1,25 @@
 """The worker as a whole: it outlives its database, stops in order and keeps its schedule."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
+from sqlalchemy import update
 
+from app.adapters.smtp import SmtpLimits
 from app.db import Database
 from app.jobs import consumer, worker
-from app.jobs.consumer import Patience, Periodic
+from app.jobs.consumer import Periodic
 from app.jobs.worker import Pace
+from app.models import OutboxMail
 from app.services import policy
 from app.settings import SettingsError
 from tests.conftest import copied_database
+from tests.helpers import rows
 from tests.hurried_worker import (
     KEYRING,
     QUICK,
@@ -27,6 +33,10 @@ from tests.hurried_worker import (
     working,
 )
 from tests.scripted_smtp import STALL, ScriptedSmtp
+
+# A machine that stands still for a second lets the short lease of QUICK run out, and then a mail
+# is rightly sent twice.
+UNHURRIED = replace(QUICK, mail_lease=policy.MAIL_LEASE)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +61,7 @@ async def cut_all_connections(database_url: str) -> int:
     """What a restart of PostgreSQL does to its clients."""
     admin = await asyncpg.connect(database_url)
     cut = await admin.fetch(
-        "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity"
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     await admin.close()
@@ -62,7 +72,7 @@ async def test_lost_database_connections_need_no_restart(
     database: Database, database_url: str, smtp: ScriptedSmtp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer, "RECONNECT_FIRST", 0.05)
-    async with working(database, smtp.url):
+    async with working(database, smtp.url, pace=UNHURRIED):
         await reaches(database, await post(database), "sent")
         for _ in range(2):
             assert await cut_all_connections(database_url) > 0
@@ -73,10 +83,8 @@ async def test_lost_database_connections_need_no_restart(
 async def test_mail_under_way_while_the_database_goes_is_sent_once(
     database: Database, database_url: str, smtp: ScriptedSmtp
 ) -> None:
-    # No other worker may take the mail for lost meanwhile, as none would within two minutes.
-    pace = replace(QUICK, mail_lease=policy.MAIL_LEASE)
     smtp.delays["DOT"] = 0.4
-    async with working(database, smtp.url, pace=pace):
+    async with working(database, smtp.url, pace=UNHURRIED):
         mail_id = await post(database)
         await eventually(lambda: _in_step(smtp, "DATA"))
         await cut_all_connections(database_url)
@@ -109,7 +117,8 @@ async def test_told_to_stop_it_finishes_what_it_is_sending(
     database: Database, smtp: ScriptedSmtp
 ) -> None:
     smtp.delays["DOT"] = 0.3
-    async with working(database, smtp.url) as stop:
+    pace = replace(UNHURRIED, patience=replace(QUICK.patience, grace=60))
+    async with working(database, smtp.url, pace=pace) as stop:
         mail_id = await post(database)
         await eventually(lambda: _in_step(smtp, "DATA"))
         stop.set()
@@ -123,12 +132,16 @@ async def test_told_to_stop_it_does_not_wait_for_ever(
 ) -> None:
     assert Pace().patience.grace == 30
     smtp.script("RCPT", STALL)
-    pace = replace(QUICK, patience=Patience(heartbeat=0.6, poll=0.5, grace=0.2))
-    async with asyncio.timeout(10), working(database, smtp.url, pace=pace):
+    pace = replace(UNHURRIED, patience=replace(QUICK.patience, grace=0.2))
+    async with working(database, smtp.url, pace=pace):
         mail_id = await post(database)
         await smtp.struck.wait()
-    # Its lease runs out, and another worker sends it.
+        told = time.monotonic()
+    assert time.monotonic() - told < SmtpLimits().command / 2
     assert (await row_of(database, mail_id)).state == "sending"
+    # Once its lease has run out, another worker sends it.
+    async with database.transaction() as session:
+        await session.execute(update(OutboxMail).values(due_at=datetime.now(UTC)))
     async with working(database, smtp.url):
         await reaches(database, mail_id, "sent")
 
@@ -138,10 +151,18 @@ async def test_told_to_stop_while_the_mail_server_is_away_it_stops_at_once(
 ) -> None:
     await smtp.stop()
     mail_ids = [await post(database) for _ in range(30)]
-    async with asyncio.timeout(10), working(database, smtp.url, pace=replace(QUICK, mail_pause=60)):
-        await asyncio.sleep(0.3)
+    # No grace ends the waiting, and the pause between two tries is of 15 seconds at least.
+    pace = replace(UNHURRIED, mail_pause=60, patience=replace(QUICK.patience, grace=600))
+    async with working(database, smtp.url, pace=pace):
+        await eventually(lambda: _has_tried(database))
+        told = time.monotonic()
+    assert time.monotonic() - told < 14
     states = {(await row_of(database, mail_id)).state for mail_id in mail_ids}
     assert states == {"pending"}
+
+
+async def _has_tried(database: Database) -> bool:
+    return any(mail.attempts and mail.reason for mail in await rows(database, OutboxMail))
 
 
 async def test_each_time_of_a_schedule_is_run_by_one_of_the_workers(
