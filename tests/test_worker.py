@@ -5,10 +5,14 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
+from pgqueuer import Queries
+from pgqueuer.models import Schedule
 from sqlalchemy import update
+from typing_extensions import override
 
 from app.adapters.smtp import SmtpLimits
 from app.db import Database
@@ -19,7 +23,7 @@ from app.models import OutboxMail
 from app.services import policy
 from app.settings import SettingsError
 from tests.conftest import copied_database
-from tests.helpers import rows
+from tests.helpers import patient_database, rows
 from tests.hurried_worker import (
     KEYRING,
     QUICK,
@@ -166,33 +170,63 @@ async def _has_tried(database: Database) -> bool:
 
 
 async def test_each_time_of_a_schedule_is_run_by_one_of_the_workers(
-    database: Database, database_url: str, smtp: ScriptedSmtp
+    database: Database, database_url: str, smtp: ScriptedSmtp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs: list[float] = []
+    runs: list[str] = []
+    is_time = asyncio.Event()
+    looked: set[int] = set()
 
     async def note() -> None:
-        runs.append(asyncio.get_running_loop().time())
+        runs.append("note")
 
     async def fail() -> None:
+        runs.append("fail")
         raise RuntimeError("must not stop the others")
 
-    # The sixth field of the crontab is seconds.
+    class WatchedQueries(Queries):
+        """Notes who has looked for work since the time has come."""
+
+        @override
+        async def fetch_schedule(self, *args: Any) -> list[Schedule]:
+            had_come = is_time.is_set()
+            found = await super().fetch_schedule(*args)
+            if had_come:
+                looked.add(id(self))
+            return found
+
+    async def both_have_looked() -> bool:
+        return len(looked) == 2 and runs.count("note") >= times and "fail" in runs
+
+    monkeypatch.setattr(consumer, "Queries", WatchedQueries)
+    # The sixth field of the crontab is seconds: for it, both workers look every other second. The
+    # time of the other one is a leap day, so it comes when this test says so, and at no other time.
     schedule = [
         Periodic("fail", "* * * * * */2", fail),
-        Periodic("note", "* * * * * */2", note),
+        Periodic("note", "0 0 29 2 *", note),
     ]
-    other = Database(database_url)
+    other = patient_database(database_url)
     async with (
         working(database, smtp.url, periodic=schedule),
         working(other, smtp.url, periodic=schedule),
     ):
-        await eventually(lambda: _at_least(runs, 2))
+        for times in (1, 2):
+            await eventually(lambda: _comes_now(database_url, "note"))
+            is_time.set()
+            await eventually(both_have_looked)
+            assert runs.count("note") == times
+            is_time.clear()
+            looked.clear()
     await other.close()
-    assert runs[1] - runs[0] > 1
 
 
-async def _at_least(runs: list[float], count: int) -> bool:
-    return len(runs) >= count
+async def _comes_now(database_url: str, task: str) -> bool:
+    """Let the time of a task be now; whether a worker has written it down yet."""
+    admin = await asyncpg.connect(database_url)
+    done = await admin.execute(
+        "UPDATE pgqueuer_schedules SET next_run = now() WHERE entrypoint = $1", task
+    )
+    await admin.close()
+    return bool(done == "UPDATE 1")
 
 
 async def test_retention_is_kept_hourly(
