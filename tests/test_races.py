@@ -81,7 +81,7 @@ class GatheringHasher(PasswordHasher):
     @override
     async def _run(self, function: Callable[..., Any], *args: str) -> Any:
         result = await super()._run(function, *args)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self._all_here.wait()
         return result
 
