@@ -1,6 +1,7 @@
 """The worker with a real S3 server: files are copied to it, and nothing of them is left behind."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from app.jobs.incoming_files import IncomingFiles
 from app.jobs.renditions import RenditionProcessor
 from tests import media_files
 from tests.helpers import Mailbox, bearer, make_editor, sign_up
-from tests.programs import free_ports
 from tests.rendition_desk import Desk, Media, add_asset
 from tests.s3_server import S3Server, s3_server
 from tests.test_uploads_s3 import until_it_stores
@@ -43,7 +43,6 @@ async def desk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Desk:
     """The app and the worker on S3, with uploads of many pieces."""
-    monkeypatch.setattr(adapter, "RETRY_TIMEOUT", adapter.RETRY_TIMEOUT / 10)
     monkeypatch.setattr(jobs, "PROGRESS_INTERVAL", 60)
     storage = open_storage(server.storage_url, default_folder=tmp_path)
     await until_it_stores(storage)
@@ -127,13 +126,16 @@ async def test_store_that_is_away_is_waited_for(
     monkeypatch.setattr(preview, "make_preview", media.preview)
     rendition_id = await desk.upload()
     reachable = desk.processor
-    (port,) = free_ports(1)
-    away = "s3://media?endpoint=http://127.0.0.1:{}&access_key_id=a&secret_access_key=b"
-    storage = open_storage(away.format(port), default_folder=tmp_path)
-    files = IncomingFiles(storage, ObjectUploads(storage))
-    desk.processor = RenditionProcessor(desk.database, files, tmp_path / "tmp")
-
-    waiting = await desk.process(rendition_id)
+    monkeypatch.setattr(adapter, "RETRY_TIMEOUT", adapter.RETRY_TIMEOUT / 10)
+    with socket.socket() as silent:  # nobody listens, and nobody else can begin to
+        silent.bind(("127.0.0.1", 0))
+        away = f"s3://media?endpoint=http://127.0.0.1:{silent.getsockname()[1]}"
+        storage = open_storage(
+            f"{away}&access_key_id=a&secret_access_key=b", default_folder=tmp_path
+        )
+        files = IncomingFiles(storage, ObjectUploads(storage))
+        desk.processor = RenditionProcessor(desk.database, files, tmp_path / "tmp")
+        waiting = await desk.process(rendition_id)
 
     assert (waiting.state, waiting.failure) == ("processing", "storage_unavailable")
     desk.processor = reachable
