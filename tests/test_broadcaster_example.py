@@ -25,6 +25,7 @@ SCRIPT = PROJECT / "examples/broadcaster/mirror.py"
 EMAIL = "editor@example.org"
 SCOPES = ["assets:read", "assets:download", "changes:read"]
 KILLS = 20
+PATIENCE = 60  # seconds for an answer; these processes share the machine with other tests
 RANGE = re.compile(rb"GET /v1/files/\S+ .*?range: bytes=(\d+)-", re.DOTALL | re.IGNORECASE)
 
 
@@ -35,8 +36,11 @@ class Newsroom:
         self.site, self.mirror, self.url = folder, folder / "mirror", url
         self._line = line  # where the mirror reaches the server
         login = {"email": EMAIL, "password": PASSWORD}
-        token = httpx.post(f"{url}/v1/auth/login", json=login).json()["access_token"]
-        self._desk = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"})
+        answer = httpx.post(f"{url}/v1/auth/login", json=login, timeout=PATIENCE)
+        headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        # The server closes a connection that was idle, maybe when it is just being used again.
+        anew = httpx.Limits(max_keepalive_connections=0)
+        self._desk = httpx.Client(base_url=url, headers=headers, timeout=PATIENCE, limits=anew)
         made = self._desk.post("/v1/api-keys", json={"name": "mirror", "scopes": SCOPES}).json()
         self._key, self._key_id = made["key"], made["id"]
 
@@ -75,12 +79,14 @@ class Newsroom:
         """All that is public, as anybody reads it."""
         found: dict[str, Any] = {}
         address: str | None = f"{self.url}/v1/assets?limit=100"
-        while address:
-            answer = httpx.get(address)
-            for listed in answer.json()["items"]:
-                found[listed["id"]] = httpx.get(f"{self.url}/v1/assets/{listed['id']}").json()
-            address = answer.links.get("next", {}).get("url")
-            address = str(answer.url.join(address)) if address else None
+        with httpx.Client(timeout=PATIENCE) as anybody:
+            while address:
+                answer = anybody.get(address)
+                for listed in answer.json()["items"]:
+                    asset = anybody.get(f"{self.url}/v1/assets/{listed['id']}")
+                    found[listed["id"]] = asset.json()
+                address = answer.links.get("next", {}).get("url")
+                address = str(answer.url.join(address)) if address else None
         return found
 
     def mirrored(self) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def prepare(folder: Path, *arguments: str, said: str = "") -> None:
 @pytest.fixture(scope="module")
 def document(server: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("document") / "openapi.json"
-    path.write_bytes(httpx.get(f"{server.url}/openapi.json").content)
+    path.write_bytes(httpx.get(f"{server.url}/openapi.json", timeout=60).content)
     return path
 
 
@@ -95,8 +95,9 @@ def run(*command: str | Path, cwd: Path) -> str:
 def check_found(server: Program, printed: str) -> None:
     """What a generated client has found is what the API says."""
     found = json.loads(printed)
-    [video] = httpx.get(f"{server.url}/v1/assets?type=video&limit=1").json()["items"]
-    public = httpx.get(f"{server.url}/v1/assets?limit=100").json()["items"]
+    with httpx.Client(base_url=server.url, timeout=60) as anybody:
+        [video] = anybody.get("/v1/assets?type=video&limit=1").json()["items"]
+        public = anybody.get("/v1/assets?limit=100").json()["items"]
     titles = {each["title"] for each in public}
     expected: dict[str, Any] = {
         "full_name": "Jane Doe",

@@ -51,7 +51,7 @@ def log_in(url: str, folder: Path) -> dict[str, str]:
         capture_output=True,
     )
     body = {"email": EDITOR, "password": PASSWORD}
-    answer = httpx.post(f"{url}/v1/auth/login", json=body, timeout=30)
+    answer = httpx.post(f"{url}/v1/auth/login", json=body, timeout=60)
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
