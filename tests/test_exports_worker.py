@@ -242,6 +242,7 @@ async def test_worker_writes_the_first_export_at_once_and_one_after_a_withdrawal
 KILLED = """
 import asyncio, sys
 from pathlib import Path
+from app import db
 from app.adapters.export_files import ExportFiles
 from app.adapters.storage import open_storage
 from app.db import Database
@@ -258,6 +259,7 @@ async def main():
     await Exporter(Keeper(database, storage), database, folder / "tmp").write_due()
 
 ExportFiles.finish = stay
+db.CONNECT_TIMEOUT = db.STATEMENT_TIMEOUT = 300  # a busy machine is no fault
 asyncio.run(main())
 """
 
