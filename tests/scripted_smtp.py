@@ -73,6 +73,10 @@ class ScriptedSmtp:
     def script(self, step: Step, *answers: str) -> None:
         self._scripts[step].extend(answers)
 
+    def relent(self) -> None:
+        """Forget what was scripted and has not struck."""
+        self._scripts.clear()
+
     @property
     def url(self) -> str:
         return f"smtp://127.0.0.1:{self.port}"

@@ -6,8 +6,11 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import aiosmtplib
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,9 +25,12 @@ from app.adapters.smtp import (
     parse_smtp_url,
 )
 from app.jobs import worker
+from tests.hurried_worker import eventually
 from tests.scripted_smtp import DROP, STALL, ScriptedSmtp, Step
 
-QUICK = SmtpLimits(connect=0.3, command=0.3, contents=0.3, send=2, quit=0.1)
+# Seconds. Only where the server never answers: else a busy machine would do as a slow server.
+MOMENT = 0.1
+PATIENT = SmtpLimits()
 SENDER = "us@media.example"
 OpenPool = Callable[..., SmtpPool]
 
@@ -40,7 +46,7 @@ async def open_pool() -> AsyncIterator[OpenPool]:
     pools: list[SmtpPool] = []
 
     def open_one(
-        url: str, *, size: int = 2, limits: SmtpLimits = QUICK, tls: ssl.SSLContext | None = None
+        url: str, *, size: int = 2, limits: SmtpLimits = PATIENT, tls: ssl.SSLContext | None = None
     ) -> SmtpPool:
         pools.append(SmtpPool(url, size=size, limits=limits, tls_context=tls))
         return pools[-1]
@@ -98,7 +104,7 @@ async def test_connection_retires_after_its_share_of_mails(
     smtp: ScriptedSmtp, open_pool: OpenPool
 ) -> None:
     assert SmtpLimits().mails_per_connection == 100
-    pool = open_pool(smtp.url, limits=SmtpLimits(mails_per_connection=2))
+    pool = open_pool(smtp.url, limits=SmtpLimits(mails_per_connection=2, quit=60))
     for _ in range(4):
         await send(pool)
     await pool.close()
@@ -121,11 +127,15 @@ async def test_close_says_goodbye_and_does_not_wait_for_an_answer(
     smtp: ScriptedSmtp, open_pool: OpenPool
 ) -> None:
     smtp.script("QUIT", STALL)
-    pool = open_pool(smtp.url)
+    pool = open_pool(smtp.url, limits=SmtpLimits(quit=MOMENT))
     await send(pool)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await pool.close()
-    assert smtp.commands[-1] == "QUIT"
+
+    async def has_heard_it() -> bool:
+        return smtp.commands[-1] == "QUIT"
+
+    await eventually(has_heard_it)
 
 
 # Idle connections that died
@@ -154,11 +164,11 @@ async def test_restarted_server_costs_no_mail(smtp: ScriptedSmtp, open_pool: Ope
 async def test_idle_connection_that_went_silent_is_replaced_soon(
     smtp: ScriptedSmtp, open_pool: OpenPool
 ) -> None:
-    limits = SmtpLimits(command=30, unproven_after=0, proof=0.1)
+    limits = SmtpLimits(command=3600, unproven_after=0, proof=MOMENT)
     pool = open_pool(smtp.url, limits=limits)
     await send(pool)
     smtp.script("MAIL", STALL)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await send(pool)
     assert (len(smtp.taken), smtp.connections) == (2, 2)
 
@@ -225,8 +235,9 @@ async def test_what_refuses_every_mail_is_not_the_mails_fault(
     smtp: ScriptedSmtp, open_pool: OpenPool, step: Step, answer: str
 ) -> None:
     smtp.script(step, answer)
+    limits = SmtpLimits(connect=MOMENT) if answer == STALL else PATIENT
     with pytest.raises(SmtpUnavailable):
-        await send(open_pool(smtp.url))
+        await send(open_pool(smtp.url, limits=limits))
 
 
 async def test_server_that_is_down(smtp: ScriptedSmtp, open_pool: OpenPool) -> None:
@@ -241,12 +252,28 @@ async def test_broken_connection(
     smtp: ScriptedSmtp, open_pool: OpenPool, step: Step, fault: str, *, unknown: bool
 ) -> None:
     pool = open_pool(smtp.url)
+    await send(pool)
     smtp.script(step, fault)
+    if fault == STALL:
+        give_up_soon(pool, step)
     with pytest.raises(SmtpTemporary) as failure:
         await send(pool)
     assert failure.value.outcome_unknown == unknown
+    smtp.relent()
+    pool._limits = PATIENT
     await send(pool)
     assert smtp.connections == 2
+
+
+def give_up_soon(pool: SmtpPool, step: Step) -> None:
+    """Let its idle connection wait but a moment for the answer to this step, and to no earlier."""
+    [session] = pool._idle
+    client: Any = session._client
+    if step == "RCPT":
+        client.timeout = MOMENT
+    else:
+        pool._limits = SmtpLimits(contents=MOMENT)
+        client.rset = partial(client.rset, timeout=MOMENT)
 
 
 @pytest.mark.parametrize(
@@ -260,6 +287,7 @@ async def test_broken_connection(
 async def test_one_mail_has_a_deadline_for_everything(
     smtp: ScriptedSmtp,
     open_pool: OpenPool,
+    monkeypatch: pytest.MonkeyPatch,
     step: Step,
     kind: type[SmtpTemporary | SmtpUnavailable],
     *,
@@ -267,10 +295,25 @@ async def test_one_mail_has_a_deadline_for_everything(
 ) -> None:
     """It is shorter than the lease of two minutes, or another worker would send it as well."""
     assert SmtpLimits().send == 90
+    deadlines, timeout = [], asyncio.timeout
+
+    def noted(seconds: float) -> asyncio.Timeout:
+        made = timeout(seconds)
+        if seconds == 90:
+            deadlines.append(made)
+        return made
+
+    monkeypatch.setattr(asyncio, "timeout", noted)
     smtp.script(step, STALL)
-    pool = open_pool(smtp.url, limits=SmtpLimits(send=0.1))
+    pool = open_pool(smtp.url, limits=SmtpLimits(connect=3600, command=3600, contents=3600))
+    sending = asyncio.create_task(send(pool))
+    await smtp.struck.wait()
+    for _ in range(20):
+        await asyncio.sleep(0.005)  # until the client waits for that answer
+    [deadline] = deadlines
+    deadline.reschedule(0)  # it is there now
     with pytest.raises(kind, match="too slow") as failure:
-        await send(pool)
+        await sending
     assert failure.value.outcome_unknown == unknown
     # The connection with an answer under way is not used for the next mail.
     await send(pool)
@@ -278,16 +321,20 @@ async def test_one_mail_has_a_deadline_for_everything(
 
 
 async def test_server_may_look_at_the_contents_for_longer_than_at_a_command(
-    smtp: ScriptedSmtp, open_pool: OpenPool
+    smtp: ScriptedSmtp, open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (SmtpLimits().command, SmtpLimits().contents) == (30, 30)
     # Less than the deadline of the whole mail, which is 90.
     assert worker.BULK_LIMITS.contents == 85
-    smtp.delays["DOT"] = 0.4
-    await send(open_pool(smtp.url, limits=SmtpLimits(command=0.2, contents=2)))
-    with pytest.raises(SmtpTemporary) as failure:
-        await send(open_pool(smtp.url, limits=SmtpLimits(command=2, contents=0.2)))
-    assert failure.value.outcome_unknown
+    waited_for, data = [], aiosmtplib.SMTP.data
+
+    async def noted(client: aiosmtplib.SMTP, contents: bytes, **limits: float) -> Any:
+        waited_for.append((client.timeout, limits["timeout"]))
+        return await data(client, contents, **limits)
+
+    monkeypatch.setattr(aiosmtplib.SMTP, "data", noted)
+    await send(open_pool(smtp.url, limits=worker.BULK_LIMITS))
+    assert waited_for == [(30, 85)]
 
 
 async def test_cancelled_mail_takes_its_connection_with_it(
