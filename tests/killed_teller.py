@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from datetime import timedelta
 
 from app.crypto import Keyring
 from app.db import Database
@@ -11,7 +10,7 @@ from tests.webhook_sink import telling
 
 async def tell(url: str, secret: str) -> None:
     database = Database(url)
-    async with telling(database, Keyring(secret), lease=timedelta(seconds=1)):
+    async with telling(database, Keyring(secret)):
         await asyncio.Event().wait()
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,8 +23,10 @@ from fastapi import FastAPI
 from sqlalchemy import select, text, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from app import listener
 from app.crypto import Keyring
 from app.db import Database
+from app.jobs import webhooks as sending
 from app.jobs.webhook_answers import judge_failure, retry_after
 from app.models import Account, WebhookDelivery, WebhookEndpoint
 from app.services import (
@@ -62,6 +65,13 @@ async def owner(live_client: httpx.AsyncClient, live_mailbox: Mailbox) -> Owner:
 async def sink() -> AsyncIterator[Sink]:
     async with receiving() as sink:
         yield sink
+
+
+@pytest.fixture
+def hour_before_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first pause is too long to be over before a test has had its look: see `hurry`."""
+    _, *later = policy.WEBHOOK_RETRY_DELAYS
+    monkeypatch.setattr(policy, "WEBHOOK_RETRY_DELAYS", (HOUR, *later))
 
 
 async def active(owner: Owner, sink: Sink, **options: Any) -> dict[str, Any]:
@@ -117,15 +127,22 @@ def answering(*statuses: int, **options: Any) -> Any:
 # What arrives
 
 
-async def test_life_of_an_asset_is_told_within_a_second(
-    live_app: FastAPI, live_database: Database, keyring: Keyring, owner: Owner, sink: Sink
+async def test_life_of_an_asset_is_told_as_soon_as_it_is_announced(
+    live_app: FastAPI,
+    live_database: Database,
+    keyring: Keyring,
+    owner: Owner,
+    sink: Sink,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert sending.POLL == 1
+    monkeypatch.setattr(sending, "POLL", 3600)  # too late, so it has to be told
+    monkeypatch.setattr(listener, "HEARTBEAT_TIMEOUT", 60)
     async with telling(live_database, keyring):
+        await eventually(partial(listens, live_database))
         webhook = await active(owner, sink)
         asset_id = await publish_story(live_app, "convoy")
-        began = time.monotonic()
         await sink.has(1)
-        assert time.monotonic() - began < 1
         await withdraw(live_app, asset_id, "Wrong place")
         await sink.has(2)
     created, withdrawn = (got.message for got in sink.received)
@@ -145,6 +162,12 @@ async def test_life_of_an_asset_is_told_within_a_second(
     entries = await owner.deliveries(webhook)
     assert [(each["state"], each["attempts"]) for each in entries] == [("delivered", 1)] * 2
     assert [each["message_id"] for each in entries] == [got.id for got in sink.received]
+
+
+async def listens(database: Database) -> bool:
+    """Whether a listener has begun, by the question that it asks from then on."""
+    query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query = 'SELECT 1'"
+    return await database.reader.fetchrow(query) is not None
 
 
 async def test_only_the_events_that_were_asked_for_arrive(
@@ -371,6 +394,7 @@ async def rows_of_changes(database: Database) -> Sequence[WebhookDelivery]:
 # The challenge
 
 
+@pytest.mark.usefixtures("hour_before_a_retry")
 async def test_nothing_is_sent_before_the_challenge_is_answered(
     live_database: Database, keyring: Keyring, owner: Owner, sink: Sink
 ) -> None:
@@ -541,7 +565,8 @@ def test_retry_after_is_heeded_up_to_a_day(value: str | None, seconds: int | Non
         ),
     ],
 )
-async def test_refused_message_is_tried_again_after_five_seconds_with_the_same_id(
+@pytest.mark.usefixtures("hour_before_a_retry")
+async def test_refused_message_is_tried_again_after_the_pause_with_the_same_id(
     live_database: Database,
     keyring: Keyring,
     owner: Owner,
@@ -561,7 +586,7 @@ async def test_refused_message_is_tried_again_after_five_seconds_with_the_same_i
         assert entry["response_excerpt"] == "No  thanks [31m"
         last = datetime.fromisoformat(entry["last_attempt_at"])
         pause = datetime.fromisoformat(entry["next_attempt_at"]) - last
-        assert 4.5 * SECOND <= pause <= 5.5 * SECOND
+        assert 54 * MINUTE <= pause <= 66 * MINUTE
         row = await endpoint_row(live_database, webhook)
         assert row.failing_since == last
         assert row.held_until == (last + 5 * SECOND if is_held else None)
@@ -598,6 +623,7 @@ async def test_endpoint_that_asks_for_peace_gets_it_for_all_its_messages(
         await sink.has(4)
 
 
+@pytest.mark.usefixtures("hour_before_a_retry")
 async def test_after_the_tenth_attempt_a_message_has_failed(
     live_database: Database, keyring: Keyring, owner: Owner, sink: Sink
 ) -> None:
@@ -727,7 +753,7 @@ async def test_worker_sweeps_up_endpoints_that_have_failed_for_long(
     webhooks_made = [await owner.create(sink.url) for _ in range(3)]
     await execute(
         live_database,
-        "UPDATE webhook_endpoint SET state = 'active', failing_since = now() - interval '5 days'",
+        "UPDATE webhook_endpoint SET state = 'active', failing_since = now() - interval '120 h'",
     )
 
     async def are_disabled() -> bool:
@@ -746,13 +772,15 @@ async def test_worker_sweeps_up_endpoints_that_have_failed_for_long(
 async def test_receiver_without_an_answer_holds_up_nobody_else(
     live_database: Database, keyring: Keyring, owner: Owner, sink: Sink, fault: str
 ) -> None:
+    others_are_done = asyncio.Event()
+
     async def hang(_: web.Request) -> web.Response:
-        await asyncio.sleep(30 if fault == "hangs" else 0.4)
+        await (asyncio.sleep(30) if fault == "hangs" else others_are_done.wait())
         return web.Response()
 
     async with (
         receiving() as slow,
-        telling(live_database, keyring, total_timeout=2) as _,
+        telling(live_database, keyring, total_timeout=2 if fault == "hangs" else 15) as _,
     ):
         slow.behave = hang
         webhook = await active(owner, slow)
@@ -768,9 +796,10 @@ async def test_receiver_without_an_answer_holds_up_nobody_else(
         await change_at_once(live_database, 200)
         began = time.monotonic()
         await sink.has(200)
-        # By one message after the other it would take the slow one eight seconds and more.
-        assert len(slow.received) < 200 or fault == "is closed"
-        assert time.monotonic() - began < 8
+        # If ten at a time waited for those of the slow one, it would take twenty times two seconds.
+        assert time.monotonic() - began < 30
+        assert len(slow.received) < 200
+        others_are_done.set()
         if fault != "is slow":
             expected = "timed_out" if fault == "hangs" else "connection_failed"
             await has_errors(live_database, {expected})
@@ -787,7 +816,10 @@ async def has_errors(database: Database, expected: set[str]) -> None:
 async def test_to_one_endpoint_ten_at_once_by_all_workers_and_one_while_it_fails(
     live_database: Database, keyring: Keyring, owner: Owner, sink: Sink
 ) -> None:
+    may_answer = asyncio.Event()
+
     async def take_a_while(_: web.Request) -> web.Response:
+        await may_answer.wait()
         await asyncio.sleep(0.05)
         return web.Response()
 
@@ -795,6 +827,8 @@ async def test_to_one_endpoint_ten_at_once_by_all_workers_and_one_while_it_fails
     async with telling(live_database, keyring), telling(live_database, keyring):
         webhook = await active(owner, sink)
         await change_at_once(live_database, 120)
+        await sink.has(10)
+        may_answer.set()
         await sink.has(120)
         assert sink.most_at_once == 10
         await eventually_all_delivered(live_database)
@@ -893,23 +927,33 @@ async def test_who_is_far_behind_does_not_hold_up_the_others(
 async def test_killed_worker_loses_nothing(
     live_database: Database, keyring: Keyring, owner: Owner, sink: Sink, kills: int
 ) -> None:
-    """Killed again and again while it sends, until one is let live; twice at most is the lease."""
+    """Killed again and again while it sends, until one is let live."""
+    left = 0
+
+    async def fall_silent(_: web.Request) -> web.Response:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            await asyncio.Event().wait()
+        return web.Response()
+
+    sink.behave = fall_silent
     async with telling(live_database, keyring):
         await active(owner, sink)
     await change_at_once(live_database, 150)
     secret = "a secret for tests that is long enough to be one"
     command = (sys.executable, "-m", "tests.killed_teller", live_database._url, secret)
-    for kill in range(kills):
+    for _ in range(kills):
         process = await asyncio.create_subprocess_exec(*command)
-        already = len(sink.received)
+        already, left = len(sink.received), 10
         try:
-            await sink.has(already + 10, within=30)
+            await sink.has(already + 20)  # ten of which it waits for
         finally:
             os.kill(process.pid, signal.SIGKILL)
             await process.wait()
-        assert len(sink.received) < 150 or kill
-    await execute(live_database, "UPDATE webhook_endpoint SET failing_since = NULL")
-    async with telling(live_database, keyring, lease=SECOND):
+        await let_leases_run_out(live_database)
+    sink.behave = None
+    async with telling(live_database, keyring):
         await eventually_all_delivered(live_database)
     assert set(sink.sequences) == set(range(1, 151))
     # What was under way when its worker was killed comes twice, with the same id.
@@ -918,11 +962,20 @@ async def test_killed_worker_loses_nothing(
     assert len(ids) == 150
 
 
+async def let_leases_run_out(database: Database) -> None:
+    """As a minute would."""
+    await execute(
+        database,
+        "UPDATE webhook_delivery SET leased_until = now(), next_at = now()"
+        " WHERE leased_until IS NOT NULL",
+    )
+
+
 async def eventually_all_delivered(database: Database) -> None:
     async def is_done() -> bool:
         return all(each.state == "delivered" for each in await rows_of_changes(database))
 
-    await eventually(is_done, within=30)
+    await eventually(is_done)
 
 
 async def test_stopped_worker_finishes_what_is_under_way(
@@ -939,14 +992,14 @@ async def test_stopped_worker_finishes_what_is_under_way(
         await sink.has(1)
     [entry] = await owner.deliveries(webhook)
     assert (entry["state"], entry["attempts"]) == ("delivered", 1)
-    assert 400 < entry["duration_ms"] < 5_000
+    assert 400 < entry["duration_ms"] < 15_000
 
 
 async def test_database_that_cuts_its_connections_costs_no_message(
     live_database: Database, keyring: Keyring, owner: Owner, sink: Sink
 ) -> None:
     cut = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     async with telling(live_database, keyring, lease=2 * SECOND):
@@ -959,11 +1012,10 @@ async def test_database_that_cuts_its_connections_costs_no_message(
         await asyncio.sleep(0.5)
         await change(live_database)
 
-        async def has_last() -> bool:
-            return 101 in sink.sequences
+        async def has_all() -> bool:
+            return set(sink.sequences) == set(range(1, 102))
 
-        await eventually(has_last)
-    assert set(sink.sequences) == set(range(1, 102))
+        await eventually(has_all)
 
 
 async def test_suspended_account_is_told_nothing(
@@ -1074,7 +1126,7 @@ async def test_ledger_is_deleted_in_turn_with_a_worker_that_claims(
                 waiting[:] = (await other.execute(text(WAITING))).scalars()
             return bool(waiting)
 
-        await eventually(is_waiting, within=3)
+        await eventually(is_waiting)
         assert waiting[0].endswith("FOR NO KEY UPDATE")
     assert (await deleting).status_code == 204
 
@@ -1106,7 +1158,7 @@ async def test_account_is_erased_in_turn_with_a_search_that_tells_its_webhooks(
             async with live_database.transaction() as other:
                 return bool((await other.execute(text(WAITING))).all())
 
-        await eventually(is_waiting, within=3)
+        await eventually(is_waiting)
         await announce(*args, **kwargs)
 
     monkeypatch.setattr(saved_search_events, "announce", announce_while_erasing)
