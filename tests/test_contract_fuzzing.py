@@ -81,7 +81,7 @@ async def fuzz(client: httpx.AsyncClient, name: str, *, examples: int, **fixed: 
 
     def send(case: Case[Any]) -> httpx.Response:
         kwargs = case.as_transport_kwargs(base_url=str(client.base_url))
-        return asyncio.run_coroutine_threadsafe(request(client, kwargs), loop).result(30)
+        return asyncio.run_coroutine_threadsafe(request(client, kwargs), loop).result(300)
 
     for mode in GenerationMode:
         await asyncio.to_thread(run_examples, name, mode, examples, send, **fixed)

@@ -49,7 +49,7 @@ async def storage(
 
 async def until_it_stores(storage: ObjectStorage) -> None:
     """The server answers before it can store."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             await obstore.put_async(storage.store, "first", b"first")
