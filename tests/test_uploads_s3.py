@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -23,7 +24,6 @@ from app.models import Rendition, Upload, UploadPart
 from app.services import upload_progress
 from tests.factories import add_draft
 from tests.helpers import Clock, Mailbox, bearer, make_editor, rows, sign_up
-from tests.programs import free_ports
 from tests.s3_server import S3Server, s3_server
 from tests.tus_client import Tus
 
@@ -126,8 +126,10 @@ async def test_store_that_goes_away_in_the_middle_is_a_503_and_the_upload_goes_o
     server: S3Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    [closed] = free_ports(1)
-    away = server.storage_url.replace(server.endpoint, f"http://127.0.0.1:{closed}")
+    refusing = socket.socket()
+    refusing.bind(("127.0.0.1", 0))  # so that nobody else listens there
+    closed = f"http://127.0.0.1:{refusing.getsockname()[1]}"
+    away = server.storage_url.replace(server.endpoint, closed)
     put, taken = obstore.put_async, 0
 
     async def put_two_pieces(storage: Any, key: str, piece: bytes, **options: Any) -> Any:
@@ -137,7 +139,7 @@ async def test_store_that_goes_away_in_the_middle_is_a_503_and_the_upload_goes_o
         return await put(there, key, piece, **options)
 
     path = await tus.begin(len(FILE))
-    with monkeypatch.context() as dying:
+    with refusing, monkeypatch.context() as dying:
         dying.setattr(obstore, "put_async", put_two_pieces)
         response = await tus.patch(path, 0, iterate(chunks(FILE)))
     assert response.status_code == 503
