@@ -20,14 +20,13 @@ from app.jobs import consumer, worker
 from app.jobs.consumer import Periodic
 from app.jobs.worker import Pace
 from app.models import OutboxMail
-from app.services import policy
 from app.settings import SettingsError
 from tests.conftest import copied_database
 from tests.helpers import patient_database, rows
 from tests.hurried_worker import (
     KEYRING,
-    QUICK,
     SETTINGS,
+    SURE,
     emptied,
     eventually,
     jobs,
@@ -37,10 +36,6 @@ from tests.hurried_worker import (
     working,
 )
 from tests.scripted_smtp import STALL, ScriptedSmtp
-
-# A machine that stands still for a second lets the short lease of QUICK run out, and then a mail
-# is rightly sent twice.
-UNHURRIED = replace(QUICK, mail_lease=policy.MAIL_LEASE)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +71,7 @@ async def test_lost_database_connections_need_no_restart(
     database: Database, database_url: str, smtp: ScriptedSmtp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer, "RECONNECT_FIRST", 0.05)
-    async with working(database, smtp.url, pace=UNHURRIED):
+    async with working(database, smtp.url):
         await reaches(database, await post(database), "sent")
         for _ in range(2):
             assert await cut_all_connections(database_url) > 0
@@ -88,7 +83,7 @@ async def test_mail_under_way_while_the_database_goes_is_sent_once(
     database: Database, database_url: str, smtp: ScriptedSmtp
 ) -> None:
     smtp.delays["DOT"] = 0.4
-    async with working(database, smtp.url, pace=UNHURRIED):
+    async with working(database, smtp.url):
         mail_id = await post(database)
         await eventually(lambda: _in_step(smtp, "DATA"))
         await cut_all_connections(database_url)
@@ -121,7 +116,7 @@ async def test_told_to_stop_it_finishes_what_it_is_sending(
     database: Database, smtp: ScriptedSmtp
 ) -> None:
     smtp.delays["DOT"] = 0.3
-    pace = replace(UNHURRIED, patience=replace(QUICK.patience, grace=60))
+    pace = replace(SURE, patience=replace(SURE.patience, grace=60))
     async with working(database, smtp.url, pace=pace) as stop:
         mail_id = await post(database)
         await eventually(lambda: _in_step(smtp, "DATA"))
@@ -140,7 +135,7 @@ async def test_told_to_stop_it_does_not_wait_for_ever(
 ) -> None:
     assert Pace().patience.grace == 30
     smtp.script("RCPT", STALL)
-    pace = replace(UNHURRIED, patience=replace(QUICK.patience, grace=0.2))
+    pace = replace(SURE, patience=replace(SURE.patience, grace=0.2))
     async with working(database, smtp.url, pace=pace):
         mail_id = await post(database)
         await smtp.struck.wait()
@@ -160,7 +155,7 @@ async def test_told_to_stop_while_the_mail_server_is_away_it_stops_at_once(
     await smtp.stop()
     mail_ids = [await post(database) for _ in range(30)]
     # No grace ends the waiting, and the pause between two tries is of 15 seconds at least.
-    pace = replace(UNHURRIED, mail_pause=60, patience=replace(QUICK.patience, grace=600))
+    pace = replace(SURE, mail_pause=60, patience=replace(SURE.patience, grace=600))
     async with working(database, smtp.url, pace=pace):
         await eventually(lambda: _has_tried(database))
         told = time.monotonic()
