@@ -208,7 +208,7 @@ async def test_harvester_that_follows_eight_writers_ends_with_the_same_catalogue
     harvests = Incremental(url)
     allowed: asyncio.Queue[bool] = asyncio.Queue()
     writing = [asyncio.create_task(write(live_app, writer, allowed)) for writer in range(8)]
-    for _ in range(20):
+    for _ in range(10):
         for _ in range(15):  # not for ever, or a slow harvester would never be done
             allowed.put_nowait(True)
         await asyncio.to_thread(harvests.harvest)
