@@ -1,4 +1,4 @@
-"""The time, which every process of the application takes from here."""
+"""The clock of whoever is not given another."""
 
 from datetime import UTC, datetime
 

@@ -139,6 +139,7 @@ class PoolReader:
 
     def __init__(self, open_pool: Callable[[], Awaitable["asyncpg.Pool[asyncpg.Record]"]]) -> None:
         self._open_pool = open_pool
+        self._timeout = POOL_TIMEOUT
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def fetch(self, query: str, *args: Any) -> Sequence[asyncpg.Record]:
@@ -151,18 +152,18 @@ class PoolReader:
 
     async def fetch_once(self, query: str, *args: Any) -> Sequence[asyncpg.Record]:
         pool = self._pool or await self._first_pool()
-        async with pool.acquire(timeout=POOL_TIMEOUT) as connection:
+        async with pool.acquire(timeout=self._timeout) as connection:
             rows: Sequence[asyncpg.Record] = await connection.fetch(query, *args)
             return rows
 
     async def _run(self, method: str, query: str, *args: Any) -> Any:
         pool = self._pool or await self._first_pool()
         try:
-            async with pool.acquire(timeout=POOL_TIMEOUT) as connection:
+            async with pool.acquire(timeout=self._timeout) as connection:
                 return await getattr(connection, method)(query, *args)
         except _CONNECTION_LOST:
             # The server closed this connection while it lay in the pool; a read may be repeated.
-            async with pool.acquire(timeout=POOL_TIMEOUT) as connection:
+            async with pool.acquire(timeout=self._timeout) as connection:
                 return await getattr(connection, method)(query, *args)
 
     async def _first_pool(self) -> "asyncpg.Pool[asyncpg.Record]":

@@ -25,7 +25,6 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import db
 from app.adapters import embedded_postgres
 from app.adapters.storage import open_storage
 from app.crypto import AccessTokens, Keyring, PasswordHasher, passwords
@@ -135,10 +134,7 @@ async def database(engine: AsyncEngine) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def live_database(
-    server_url: str, template: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Database]:
-    monkeypatch.setattr(db, "POOL_TIMEOUT", 300)  # which its reader looks up at each read
+async def live_database(server_url: str, template: str) -> AsyncIterator[Database]:
     async with copied_database(server_url, template) as url:
         database = patient_database(url, pool_size=20)
         yield database

@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -97,12 +99,18 @@ def know_the_routes(app: FastAPI) -> None:
     app.openapi = first.openapi  # type: ignore[method-assign]
 
 
-def patient_database(url: str, *, pool_size: int = 10) -> Database:
-    """One for tests of something else than its time limits: a busy machine is no fault."""
+@contextmanager
+def patient_limits() -> Iterator[None]:
+    """For databases of tests of something else than their limits: a busy machine is no fault."""
     with pytest.MonkeyPatch.context() as patient:
         for limit in _TIME_LIMITS:
             patient.setattr(db, limit, 300)
-        return Database(url, pool_size=pool_size)
+        yield
+
+
+def patient_database(url: str, **options: Any) -> Database:
+    with patient_limits():
+        return Database(url, **options)
 
 
 async def register(

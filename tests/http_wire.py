@@ -25,7 +25,6 @@ from app.http.server import uvicorn_config
 from app.http.stack import StackOptions, middleware_stack
 
 DEADLINE = 0.4
-PATIENCE = 3.0  # far more than any deadline here
 # Seconds. What a busy machine may take, and less than what uvicorn waits for another request: an
 # end of the connection that comes within it is our own.
 AS_LONG_AS_IT_TAKES = 60.0

@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import db
 from app.crypto import Keyring
 from app.db import Database
 from app.jobs import worker
@@ -64,9 +62,7 @@ async def emptied(database_url: str) -> AsyncIterator[Database]:
     async with database.transaction() as session:
         tables = "mail_outbox, verification_flow, account, pgqueuer, pgqueuer_log"
         await session.execute(text(f"TRUNCATE {tables} CASCADE"))
-    with pytest.MonkeyPatch.context() as patient:
-        patient.setattr(db, "POOL_TIMEOUT", 300)  # which its reader looks up at each read
-        yield database
+    yield database
     await database.close()
 
 

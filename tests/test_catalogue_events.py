@@ -302,7 +302,7 @@ async def test_replica_is_read_where_an_answer_is_not_kept(
     server_url: str, template: str, live_database: Database
 ) -> None:
     async with copied_database(server_url, template) as replica_url:
-        database = Database(live_database._url, read_url=replica_url)
+        database = patient_database(live_database._url, read_url=replica_url)
         app = FastAPI()
         app.state.database = database
         asking, filling = (

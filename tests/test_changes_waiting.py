@@ -203,7 +203,7 @@ class Counting:
 @pytest.fixture
 def counting(live_app: FastAPI, live_database: Database) -> Counting:
     counting = Counting(live_database.reader)
-    live_app.state.database = replaced = Database(live_database._url)
+    live_app.state.database = replaced = patient_database(live_database._url)
     replaced.reader = counting
     replaced.engine, replaced.sessions = live_database.engine, live_database.sessions
     return counting
@@ -671,7 +671,7 @@ async def test_listener_of_another_database_is_not_heard(
     asking = asyncio.create_task(ask(reader, after=after, wait=1))
     await until(waiting(hub, 1))
     async with copied_database(server_url, template) as url:
-        other = Database(url)
+        other = patient_database(url)
         await write(other, uuid4())
         await other.close()
         assert (await asking).json()["items"] == []

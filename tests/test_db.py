@@ -201,6 +201,12 @@ async def test_failed_commit_is_never_a_success(
 # Faults
 
 
+def take_time_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for the first connection of a pool waits for the pool, too."""
+    for limit in ("CONNECT_TIMEOUT", "POOL_TIMEOUT"):
+        monkeypatch.setattr(db, limit, 300)
+
+
 @pytest.fixture
 async def small_database(
     live_app: FastAPI, live_database: Database, monkeypatch: pytest.MonkeyPatch
@@ -219,7 +225,7 @@ async def hasty_database(
     live_app: FastAPI, live_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Database]:
     """The app works on one connection to write and one to read, with little time for each step."""
-    monkeypatch.setattr(db, "CONNECT_TIMEOUT", 300)
+    take_time_to_connect(monkeypatch)
     monkeypatch.setattr(db, "STATEMENT_TIMEOUT", 0.3)
     database = live_app.state.database = Database(url_of(live_database), pool_size=1)
     yield database
@@ -297,7 +303,7 @@ async def test_server_that_falls_silent_is_a_503(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The driver has a time limit too, and raises a bare TimeoutError."""
-    monkeypatch.setattr(db, "CONNECT_TIMEOUT", 300)
+    take_time_to_connect(monkeypatch)
     monkeypatch.setattr(db, "STATEMENT_TIMEOUT", -1.7)  # and 2 s more for the driver
     database = live_app.state.database = Database(url_of(live_database), pooled_by_server=True)
     async with live_database.transaction() as holding:
@@ -462,7 +468,7 @@ def url_forms(url: str) -> list[str]:
 async def test_every_standard_form_of_the_url_is_understood(
     server_url: str, monkeypatch: pytest.MonkeyPatch, form: int
 ) -> None:
-    monkeypatch.setattr(db, "CONNECT_TIMEOUT", 300)
+    take_time_to_connect(monkeypatch)
     database = Database(url_forms(server_url.replace("DATABASE", "postgres"))[form])
     try:
         row = await database.reader.fetchrow("SELECT current_database() AS name")
@@ -479,7 +485,7 @@ async def test_behind_a_pooler_nothing_outlives_a_transaction(
     server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PgBouncer gives each transaction another connection: no name may be met again there."""
-    monkeypatch.setattr(db, "CONNECT_TIMEOUT", 300)
+    take_time_to_connect(monkeypatch)
     database = Database(server_url.replace("DATABASE", "postgres"), pooled_by_server=True)
     names: list[str] = []
     try:

@@ -13,7 +13,6 @@ import asyncpg
 import httpx
 import pytest
 
-from app import db
 from app.adapters import test_card
 from app.adapters.test_card import ClipSpec
 from app.crypto import Keyring, PasswordHasher
@@ -89,8 +88,7 @@ async def filled(server_url: str, template: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def large(filled: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    monkeypatch.setattr(db, "POOL_TIMEOUT", 300)  # which its reader looks up at each read
+async def large(filled: str) -> AsyncIterator[Database]:
     database = patient_database(filled)
     yield database
     await database.close()
@@ -113,8 +111,7 @@ async def url(server_url: str, template: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def empty(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    monkeypatch.setattr(db, "POOL_TIMEOUT", 300)  # the same
+async def empty(url: str) -> AsyncIterator[Database]:
     database = patient_database(url)
     yield database
     await database.close()
@@ -171,7 +168,7 @@ async def test_assets_are_the_same_whoever_makes_them(large: Database) -> None:
 async def test_second_catalogue_is_like_the_first_in_every_row(url: str, large: Database) -> None:
     await store_the_file(url)
     await demo_load.load(url, catalogue_of(SIZE), on_progress=lambda _: None)
-    again = Database(url)
+    again = patient_database(url)
     for table, key in (
         ("asset", "id"),
         ("asset_search", "asset_id"),
@@ -369,7 +366,7 @@ async def test_command_fills_an_empty_catalogue_alone(url: str, tmp_path: Path) 
     environment = {"DATABASE_URL": url, "SECRET_KEY": "a secret for tests that is long enough"}
     status, said = run_to_end(tmp_path, "demo", "--assets", "1001", **environment)
     assert status == 0, said
-    portal = Database(url)
+    portal = patient_database(url)
     assert await count(portal, "asset_search") == 1001 + 4
     small = "SELECT count(document::json -> 'poster' -> 'small' ->> 'url') AS small"
     with_poster = f"{small}, count(*) FROM asset WHERE document::json -> 'poster' ->> 'url' <> ''"

@@ -18,7 +18,6 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, text
 
-from app import db
 from app.adapters import embedded_postgres, postgres_cluster
 from app.adapters.embedded_postgres import EmbeddedPostgres
 from app.crypto import Keyring, PasswordHasher
@@ -108,12 +107,10 @@ async def fragile_app(
     keyring: Keyring,
     hasher: PasswordHasher,
     clock: Clock,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[FastAPI]:
     """The app on a server that this test may stop."""
     if not postgres_cluster.is_running(server._cluster.home):  # a test has failed before this one
         await asyncio.to_thread(start_again, server)
-    monkeypatch.setattr(db, "POOL_TIMEOUT", 300)  # a busy machine is not the fault in question
     database = patient_database(server.url(), pool_size=5)
     async with database.transaction() as session:
         await session.execute(text("TRUNCATE account, verification_flow, asset CASCADE"))
@@ -341,7 +338,7 @@ async def test_backend_that_dies_in_a_write_is_a_503(
 async def test_backend_that_dies_in_a_read_is_not_noticed(
     live_app: FastAPI, live_client: httpx.AsyncClient, live_database: Database
 ) -> None:
-    live_app.state.database = reading = Database(live_database._url)
+    live_app.state.database = reading = patient_database(live_database._url)
     async with live_database.transaction() as holding:
         await holding.execute(text("LOCK TABLE asset IN ACCESS EXCLUSIVE MODE"))
         running = asyncio.create_task(live_client.get("/v1/assets"))

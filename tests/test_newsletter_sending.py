@@ -15,7 +15,6 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 from typing_extensions import override
 
-from app import db
 from app.crypto import Keyring
 from app.db import Database, open_connection
 from app.jobs import newsletter_sending
@@ -59,9 +58,8 @@ async def own_database(server_url: str, template: str) -> AsyncIterator[Database
 
 
 @pytest.fixture
-async def ledger_database(own_database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+async def ledger_database(own_database: Database) -> Database:
     """One in which every statement commits, as workers share it."""
-    monkeypatch.setattr(db, "POOL_TIMEOUT", 300)  # which its reader looks up at each read
     await emptied(own_database)
     return own_database
 
